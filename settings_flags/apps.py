@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class SettingsFlagsConfig(AppConfig):
+    name = "settings_flags"
+    verbose_name = "Settings"
