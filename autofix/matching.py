@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import re2
 
@@ -13,6 +15,7 @@ from autofix.reading import Block
 
 KEPT_FIRST, KEPT_LAST = 40, 60  # hits kept per rule: the first ones and the last ones
 SCANNED_PER_BLOCK = 400  # a rule that hits more often in one block is looked up again only near the block's end
+_COUNTED = re.compile(r"(?<!\\)\{(\d*),\d*\}")
 _SET_MEMORY = 512 * 1024 * 1024  # RE2's ceiling for automaton states, not what is used
 
 
@@ -33,6 +36,11 @@ def _options() -> re2.Options:
     return options
 
 
+def _loosened(pattern: str) -> str:
+    """A pattern that matches at least where `pattern` does, without counted repeats: those multiply automaton states."""
+    return _COUNTED.sub(lambda count: "*" if count[1] in ("", "0") else "+", pattern)
+
+
 class RuleSet:
     """Compiled rules. Raises `re2.error` for a pattern RE2 refuses."""
 
@@ -42,14 +50,14 @@ class RuleSet:
         self._patterns = [re2.compile(f"(?m){rule.pattern}".encode(), options) for rule in self.rules]
         self._set = re2.Set.SearchSet(options)
         for rule in self.rules:
-            self._set.Add(f"(?m){rule.pattern}".encode())
+            self._set.Add(f"(?m){_loosened(rule.pattern)}".encode())
         self._set.Compile()
 
     def hits(self, block: Block) -> Iterator[Hit]:
         """Yield at most one hit per rule and line; lines are in order within a rule, rules are not."""
         if not self.rules:
             return
-        for index in self._set.Match(block.text):
+        for index in self._set.Match(block.text) or ():
             yield from self._hits_of(index, block)
 
     def _hits_of(self, index: int, block: Block) -> Iterator[Hit]:
@@ -72,9 +80,12 @@ class RuleSet:
                     position = skip_to
 
 
-def _groups(match: re2._Match) -> dict[str, str]:
+def _groups(match: Any) -> dict[str, str]:
+    """Named captures. A name may end in digits, since RE2 wants each name once: binary, binary2 are both `binary`."""
     return {
-        name: value.decode("utf-8", "replace").strip() for name, value in match.groupdict().items() if value is not None
+        name.decode().rstrip("0123456789"): value.decode("utf-8", "replace").strip()
+        for name, value in match.groupdict().items()
+        if value is not None
     }
 
 

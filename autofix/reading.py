@@ -25,7 +25,7 @@ _ESCAPES = re.compile(
     rb"\x1b\][^\x07\n]{0,500}(?:\x07|\x1b\\)|\x1b_bk;[^\x07\n]{0,60}\x07|\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]"
     rb"|\[(?:\d{1,3}(?:;\d{1,3}){0,4})?m(?=[^\w]|[A-Z0-9]|$)|\[0K"
 )
-_OVERWRITTEN = re.compile(rb"[^\n]*\r(?=[^\r\n])")
+_OVERWRITTEN = re.compile(rb"(?m)^[^\n]*\r(?=[^\r\n])")
 _BACKSPACES = re.compile(rb"[^\n\x08]?\x08+")
 # What runners and wrappers put before a line. Each alternative is anchored at a line start; any number may follow.
 _PREFIX = re.compile(
@@ -36,7 +36,7 @@ _PREFIX = re.compile(
     rb"|#\d{1,3} \d{1,5}\.\d{1,3}[ ]|#\d{1,3} (?=ERROR)|[ \t]+\[(?:junit|javac|java|exec|apply|groovyc|scalac|testng|mkdir)\][ ]?"
     rb"|##\[(?:error|debug)\]|::error[^:\n]{0,300}::)+"
 )
-_LONG_LINE = re.compile(rb"[^\n]{%d,}" % LINE_BYTES)
+_LONG_LINE = re.compile(rb"(?m)^[^\n]{%d,}" % LINE_BYTES)
 _CLOSING = frozenset((b"after_failure", b"after_script", b"after_success", b"after_deploy", b"before_cache", b"cache"))
 
 

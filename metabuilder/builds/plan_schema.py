@@ -25,8 +25,10 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _PLAN_FIELDS = ("name", "steps")
 
 # builds knows failure types by name only; autofix, which defines them, lies above.
-_RETRY_TYPES = ("TRANSIENT", "RATE_LIMIT", "INFRA", "LINT", "TYPECHECK", "TEST_ASSERT", "SECURITY", "POLICY")
-_RETRY_TYPES += ("RUNTIME", "SCHEMA_MIGRATION", "UNKNOWN")
+_RETRY_TYPES = frozenset(
+    {"TRANSIENT", "RATE_LIMIT", "INFRA", "LINT", "TYPECHECK", "TEST_ASSERT", "SECURITY", "POLICY", "RUNTIME"}
+    | {"SCHEMA_MIGRATION", "UNKNOWN"}
+)
 _RETRY_LIMITS: dict[str, tuple[float, float]] = {
     "max_retries": (0, 20),
     "base_delay": (0, 3600),
@@ -342,8 +344,7 @@ def _find_cycle(start: str, needs: Mapping[str, Iterable[str]], cleared: set[str
 def _did_you_mean(word: object, known: Iterable[str]) -> str:
     if not isinstance(word, str) or len(word) > MAX_NAME:  # difflib is quadratic
         return ""
-    known = list(known)
-    by_folded = {name.casefold(): name for name in known}
+    by_folded = {name.casefold(): name for name in sorted(known)}
     close = difflib.get_close_matches(word.casefold(), by_folded, n=1, cutoff=0.6)
     return f" (did you mean {by_folded[close[0]]!r}?)" if close else ""
 

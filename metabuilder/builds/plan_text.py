@@ -83,9 +83,13 @@ def _decode_yaml(text: str, name: str) -> object:
         if node is None:
             raise InvalidPlan((f"{name}: is empty",))
         _expanded_size(node, {}, name)
-        return loader.construct_document(node)  # type: ignore[no-untyped-call]  # types-PyYAML leaves it out
+        return loader.construct_document(node)
     finally:
-        loader.dispose()  # type: ignore[no-untyped-call]  # types-PyYAML leaves it out
+        loader.dispose()
+
+
+def _line(node: yaml.Event | yaml.Node) -> int:
+    return node.start_mark.line + 1 if node.start_mark else 1
 
 
 def _check_depth(text: str, name: str) -> None:
@@ -94,7 +98,7 @@ def _check_depth(text: str, name: str) -> None:
     for event in yaml.parse(text, Loader=_PlanLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
-            raise InvalidPlan((f"{name}:{event.start_mark.line + 1}: is nested too deeply",))
+            raise InvalidPlan((f"{name}:{_line(event)}: is nested too deeply",))
 
 
 def _expanded_size(node: yaml.Node, sizes: dict[int, int], name: str) -> int:
@@ -102,7 +106,7 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int], name: str) -> int:
     if id(node) in sizes:
         size = sizes[id(node)]
         if size == 0:
-            raise InvalidPlan((f"{name}:{node.start_mark.line + 1}: an alias refers to what holds it",))
+            raise InvalidPlan((f"{name}:{_line(node)}: an alias refers to what holds it",))
         return size
     sizes[id(node)] = 0  # being measured
     children: list[yaml.Node] = []
@@ -113,7 +117,7 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int], name: str) -> int:
         children = [child for pair in node.value for child in pair]
     size = 1 + sum(_expanded_size(child, sizes, name) for child in children)
     if size > _MAX_NODES:
-        raise InvalidPlan((f"{name}:{node.start_mark.line + 1}: its aliases expand to too many values",))
+        raise InvalidPlan((f"{name}:{_line(node)}: its aliases expand to too many values",))
     sizes[id(node)] = size
     return size
 
@@ -121,7 +125,7 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int], name: str) -> int:
 def _check_keys(node: yaml.MappingNode, name: str) -> None:
     seen: set[str] = set()
     for key, _ in node.value:
-        where = f"{name}:{key.start_mark.line + 1}:{key.start_mark.column + 1}"
+        where = f"{name}:{_line(key)}:{key.start_mark.column + 1}"
         if not isinstance(key, yaml.ScalarNode):
             raise InvalidPlan((f"{where}: a key must be text",))
         if key.value in seen:

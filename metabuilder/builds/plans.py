@@ -66,7 +66,7 @@ class StepSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The step in the schema's own spelling, without what equals the defaults."""
-        optional = {
+        optional: dict[str, tuple[Any, Any]] = {
             "kind": (str(self.kind), str(StepKind.OTHER)),
             "needs": (None if self.needs is None else list(self.needs), None),
             "cwd": (self.cwd, "."),

@@ -14,7 +14,7 @@ steps:
   - {name: install, kind: install, run: "uv venv .venv && uv pip install -r requirements.txt", timeout: 600}
   - {name: lint, kind: lint, run: ".venv/bin/ruff check ."}
   - {name: test, kind: test, run: pytest -q, needs: [install], env: {TZ: UTC}, artifacts: [report.xml]}
-  - {name: deploy, kind: deploy, run: ./deploy.sh, effects: external, probe: ./deployed.sh, rollback: ./undo.sh}
+  - {name: deploy, kind: deploy, run: ./deploy.sh, effects: external, probe: ./up.sh, rollback: ./undo}
 """
 
 

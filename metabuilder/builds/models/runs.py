@@ -56,7 +56,8 @@ class BuildRun(models.Model):
     fence = models.BigIntegerField(db_default=0)  # rises by one with every lease; only its holder may write
     lease_owner = models.CharField(max_length=200, blank=True, db_default="")
     lease_expires_at = models.DateTimeField(null=True)  # null: nobody holds the run
-    wake_at = models.DateTimeField(null=True)  # when a pending backoff is over
+    wake_at = models.DateTimeField(null=True)  # when the latest wake-up is due
+    wake_message = models.BigIntegerField(null=True)  # its row in the queue; builds.queue explains
     deadline_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     hold = models.BooleanField(db_default=False)  # created, but not to start before somebody releases it
@@ -74,7 +75,9 @@ class BuildRun(models.Model):
         db_table = "build_runs"
         indexes = [
             # The reconciler asks only for unfinished runs.
-            models.Index(fields=["lease_expires_at", "wake_at"], name="run_active_idx", condition=ACTIVE_RUNS),
+            models.Index(
+                fields=["lease_expires_at", "wake_at"], name="run_active_idx", condition=ACTIVE_RUNS
+            ),
             models.Index(fields=["tenant", "-created_at"], name="run_list_idx"),
         ]
 
@@ -89,7 +92,9 @@ class BuildStep(models.Model):
     run = models.ForeignKey(BuildRun, models.CASCADE, related_name="steps")
     position = models.PositiveIntegerField()
     name = models.CharField(max_length=100)
-    kind = models.CharField(max_length=20, choices=[(k.value, k.value) for k in StepKind], default=StepKind.OTHER.value)
+    kind = models.CharField(
+        max_length=20, choices=[(k.value, k.value) for k in StepKind], default=StepKind.OTHER.value
+    )
     command = models.TextField()
     status = models.CharField(max_length=20, choices=StepStatus, default=StepStatus.PENDING)
     last_exit_code = models.IntegerField(null=True)
@@ -119,8 +124,12 @@ class StepExecution(models.Model):
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     log_ref = models.CharField(max_length=300, blank=True)
-    process = models.JSONField(null=True)  # process group, boot id and start time, stored before the command starts
+    process = models.JSONField(
+        null=True
+    )  # process group, boot id and start time, stored before the command starts
     snapshot = models.CharField(max_length=64, blank=True)
+    # The commit of the fix branch that the tree stood on; "" for a candidate not yet committed.
+    commit = models.CharField(max_length=64, blank=True)
 
     class Meta:
         db_table = "step_executions"

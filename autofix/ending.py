@@ -1,0 +1,141 @@
+"""How a run ends when it does not end green: rolled back or given up, with nothing half done left behind."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from autofix import budgets
+from autofix.decision import Decision, Strategy
+from autofix.failures import FailureSignal
+from autofix.models import AutoFixRun
+from autofix.session import RunSession
+from autofix.states import AttemptOutcome
+from metabuilder.audit.services import record_event
+from metabuilder.builds.models import BuildRun, BuildStep
+from metabuilder.builds.plans import StepSpec
+from metabuilder.builds.states import Purpose, RunOutcome, RunStatus, StepStatus
+from metabuilder.builds.transitions import move_run
+
+if TYPE_CHECKING:
+    from metabuilder.builds.models import ScaffoldPlan
+
+logger = logging.getLogger("autofix")
+
+
+def roll_back(
+    session: RunSession,
+    reason: str,
+    *,
+    step: BuildStep | None = None,
+    signal: FailureSignal | None = None,
+    decision: Decision | None = None,
+) -> None:
+    """Undo what the run did, in reverse order, and end it as rolled back. Proven fixes stay as a ref."""
+    with session.timed("roll_back"):
+        failed = _undo_effects(session)
+        _restore_files(session)
+    if failed:
+        reason += f"; rolling back {', '.join(failed)} failed, which needs a person"
+    target, outcome = RunStatus.ROLLED_BACK, RunOutcome.ROLLED_BACK
+    if failed:
+        target, outcome = RunStatus.FAILED, RunOutcome.GAVE_UP
+    with transaction.atomic():
+        session.lease.hold()
+        if step and signal and decision:
+            _close(session, step, signal, decision, AttemptOutcome.ROLLED_BACK)
+        else:
+            payload = {"reason": reason}
+            record_event("autofix.rolled_back", tenant=session.run.tenant, subject=session.run, payload=payload)
+        _end(session, target, outcome, reason)
+    session.progress.tell("rolled_back", reason=reason)
+
+
+def give_up(
+    session: RunSession,
+    reason: str,
+    *,
+    step: BuildStep | None = None,
+    signal: FailureSignal | None = None,
+    decision: Decision | None = None,
+) -> None:
+    """End the run as failed, its files as in the base commit."""
+    _restore_files(session)
+    with transaction.atomic():
+        session.lease.hold()
+        if step and signal and decision:
+            _close(session, step, signal, decision, AttemptOutcome.GAVE_UP)
+        _end(session, RunStatus.FAILED, RunOutcome.GAVE_UP, reason)
+
+
+def cancel(session: RunSession) -> None:
+    """End the run as cancelled; its workspace stays for whoever wants to look."""
+    run = session.run
+    with transaction.atomic():
+        session.lease.hold()
+        supersede_pending(run)
+        run.steps.filter(status=StepStatus.RUNNING).update(status=StepStatus.PENDING)
+        move_run(run, RunStatus.CANCELLED, lease=session.lease, result_note="cancelled", foreground=False)
+        record_event("run.cancelled", tenant=run.tenant, subject=run)
+
+
+def supersede_pending(run: BuildRun) -> None:
+    """Attempts that were under way when their work was cut off count for nothing; their budget stays spent."""
+    AutoFixRun.objects.filter(run=run, outcome=AttemptOutcome.PENDING).update(outcome=AttemptOutcome.SUPERSEDED)
+
+
+def _close(
+    session: RunSession, step: BuildStep, signal: FailureSignal, decision: Decision, outcome: AttemptOutcome
+) -> None:
+    attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)
+    budgets.finish_attempt(attempt, outcome, lease=session.lease)
+
+
+def _end(session: RunSession, target: RunStatus, outcome: RunOutcome, reason: str) -> None:
+    run = session.run
+    kept = session.workspace.earlier_fixes_ref()
+    if kept:
+        reason += f"; fixes proven before that are kept as {kept}"
+    move_run(
+        run,
+        target,
+        lease=session.lease,
+        outcome=outcome,
+        result_note=reason,
+        head_commit=session.workspace.head_commit,
+        plan=first_version(run.plan),
+        foreground=False,
+    )
+
+
+def first_version(plan: ScaffoldPlan) -> ScaffoldPlan:
+    while plan.parent:
+        plan = plan.parent
+    return plan
+
+
+def _restore_files(session: RunSession) -> None:
+    if session._keeper:
+        session._keeper.end_all()
+    session.workspace.reset_to(session.workspace.base_commit)
+
+
+def _undo_effects(session: RunSession) -> list[str]:
+    """Run the rollback commands of the steps that had effects, last first; return the steps whose failed."""
+    failed = []
+    started = set(session.run.steps.exclude(started_at=None).values_list("name", flat=True))
+    for spec in reversed(session.plan.order()):
+        if spec.rollback and spec.name in started:
+            step = session.run.steps.get(name=spec.name)
+            if not session.run_again(step, _rollback_spec(spec), Purpose.REPLAY).passed:
+                failed.append(spec.name)
+    return failed
+
+
+def _rollback_spec(spec: StepSpec) -> StepSpec:
+    assert spec.rollback
+    return StepSpec(
+        name=spec.name, run=spec.rollback, cwd=spec.cwd, env=spec.env, timeout_seconds=spec.timeout_seconds
+    )

@@ -1,0 +1,173 @@
+"""Careful reading of a workspace: whatever a project holds, these return a value or nothing, and never raise."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autofix.fixers.shell import SimpleCommand, parse
+
+MAX_FILE = 1024 * 1024
+MAX_FILES = 20_000
+SKIPPED = frozenset(
+    ".git .hg .svn .venv venv env .tox .nox node_modules site-packages __pycache__ build dist .eggs .cache "
+    ".mypy_cache .ruff_cache .pytest_cache target vendor bower_components".split()
+)
+_SHELLS = frozenset(("bash", "sh", "dash", "zsh"))
+_EXPANSIONS = 3  # how deep `make lint` -> `npm run lint` -> `./lint.sh` is followed
+
+
+def inside(root: Path, path: str | Path) -> Path | None:
+    """`path` as a file below `root`, links followed; None where it leads elsewhere or is no file."""
+    try:
+        full = (root / path).resolve()
+        return full if full.is_relative_to(root.resolve()) and full.is_file() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def read(root: Path, path: str | Path) -> str | None:
+    """The text of a project file with its line endings as they are; None where it cannot be read as UTF-8."""
+    full = inside(root, path)
+    try:
+        if full is None or full.stat().st_size > MAX_FILE:
+            return None
+        return full.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def write(root: Path, path: str | Path, text: str) -> None:
+    """Write a project file, through a link where it is one, with its mode kept."""
+    (inside(root, path) or root / path).write_bytes(text.encode("utf-8"))
+
+
+def read_toml(root: Path, path: str | Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(read(root, path) or "")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {}
+
+
+def read_json(root: Path, path: str | Path) -> dict[str, Any]:
+    try:
+        data = json.loads(read(root, path) or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def read_ini(root: Path, path: str | Path) -> configparser.RawConfigParser:
+    parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
+    try:
+        parser.read_string(read(root, path) or "")
+    except configparser.Error:
+        parser.clear()
+    return parser
+
+
+def table(data: object, *keys: str) -> dict[str, Any]:
+    """The mapping at `keys`, or an empty one where the document has something else there."""
+    for key in keys:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return dict(data) if isinstance(data, Mapping) else {}
+
+
+def texts(value: object) -> list[str]:
+    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def files(root: Path, *suffixes: str) -> Iterator[str]:
+    """Relative paths of the project's own files, environments and build products left out; at most MAX_FILES."""
+    count = 0
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if name not in SKIPPED and not os.path.exists(os.path.join(folder, name, "pyvenv.cfg"))
+        )
+        for name in sorted(names):
+            count += 1
+            if count > MAX_FILES:
+                return
+            if not suffixes or name.endswith(suffixes):
+                yield os.path.relpath(os.path.join(folder, name), root)
+
+
+def stamps(root: Path) -> dict[str, tuple[int, int, int]]:
+    """What each project file looks like from outside, to see whether a command changed any."""
+    seen = {}
+    for path in files(root):
+        try:
+            status = os.lstat(root / path)
+        except OSError:
+            continue
+        seen[path] = (status.st_size, status.st_mtime_ns, status.st_mode)
+    return seen
+
+
+def expand(root: Path, run: str, cwd: str = ".") -> list[str]:
+    """The bash texts that a step's command comes to: itself, then the npm scripts, make recipes and scripts it runs."""
+    texts_found, pending = [run], [(run, 0)]
+    while pending:
+        text, depth = pending.pop(0)
+        if depth >= _EXPANSIONS:
+            continue
+        for command in parse(text):
+            for inner in _behind(root, cwd, command):
+                if inner not in texts_found:
+                    texts_found.append(inner)
+                    pending.append((inner, depth + 1))
+    return texts_found
+
+
+def _behind(root: Path, cwd: str, command: SimpleCommand) -> list[str]:
+    values = command.values
+    plain = [value for value in values[1:] if not value.startswith("-")]
+    folder = root / cwd
+    if command.name in ("npm", "pnpm", "yarn", "bun"):
+        scripts = table(read_json(root, folder / "package.json"), "scripts")
+        name = next((value for value in plain if value not in ("run", "run-script")), "")
+        script = scripts.get(name)
+        return [f'export PATH="$PWD/node_modules/.bin:$PATH" && {script}'] if isinstance(script, str) else []
+    if command.name in ("make", "gmake"):
+        return _recipes(read(root, folder / "Makefile") or read(root, folder / "makefile") or "", plain)
+    path = plain[0] if command.name in _SHELLS and plain else values[0]
+    if "/" in path or path.endswith(".sh"):
+        script = read(root, folder / path)
+        if script and (path.endswith(("sh", "bash")) or "sh" in script.split("\n", 1)[0][:40]):
+            return [script]
+    return []
+
+
+def _recipes(makefile: str, targets: list[str]) -> list[str]:
+    """The recipe lines of the targets and of what they need; variables that are not plain stay as they are."""
+    rules: dict[str, tuple[list[str], list[str]]] = {}
+    variables: dict[str, str] = {}
+    current: list[str] = []
+    for line in makefile.replace("\\\n", " ").splitlines():
+        if line.startswith("\t"):
+            current.append(line.strip().lstrip("@-+"))
+        elif "=" in line and ":" not in line.split("=", 1)[0].rstrip(":?+"):
+            name, _, value = line.partition("=")
+            variables[name.rstrip(" :?+")] = value.strip()
+        elif ":" in line and not line.startswith(("#", ".")):
+            names, _, needs = line.partition(":")
+            current = []
+            for name in names.split():
+                rules[name] = (needs.split("#")[0].split(), current)
+    wanted, lines, seen = targets or list(rules)[:1], list[str](), set[str]()
+    while wanted:
+        name = wanted.pop(0)
+        if name in rules and name not in seen:
+            seen.add(name)
+            wanted = [*rules[name][0], *wanted]
+            lines += rules[name][1]
+    for name, value in variables.items():
+        lines = [line.replace(f"$({name})", value).replace(f"${{{name}}}", value) for line in lines]
+    return ["\n".join(lines).replace("$$", "$")] if lines else []

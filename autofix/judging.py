@@ -1,0 +1,170 @@
+"""Choosing the cause among the lines that matched. docs/classification.md tells the reasoning; numbers are here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import re2
+
+from autofix.context import Context, Section
+from autofix.matching import Hit
+from autofix.patterns.rule import CAUSE, CRASH, FINDING, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.tools import type_of_tool
+from autofix.signals import FailureType
+
+T = FailureType
+ENOUGH = 40.0  # below this no line decides, and the log is UNKNOWN
+OTHER_CAUSE = 62.0  # a further cause of another type is worth naming
+
+# The kinds of step that make a type somewhat more likely; never enough to decide.
+_KIND_PRIOR = {
+    "lint": (T.LINT,), "typecheck": (T.TYPECHECK,), "test": (T.TEST_ASSERT,), "migrate": (T.SCHEMA_MIGRATION,),
+    "security": (T.SECURITY,), "policy": (T.POLICY,), "build": (T.TYPECHECK, T.RUNTIME), "codegen": (T.RUNTIME,),
+    "install": (T.RUNTIME, T.TRANSIENT, T.INFRA), "setup": (T.INFRA, T.TRANSIENT), "deploy": (T.INFRA, T.POLICY),
+}  # fmt: skip
+_PRIOR, _TOOL_RUNNING, _FAILED_SECTION = 2.0, 3.0, 8.0
+_PASSED_SECTION, _CLOSING_SECTION, _LATER_SECTION = -45.0, -80.0, -10.0
+_WARNED, _PASSED_TEST, _CODE_FRAME, _IN_ASSERTION = -34.0, -60.0, -30.0, -30.0
+_FARTHEST = 22.0
+
+_WARNING = re2.compile(r"(?i)^\W*(?:npm |yarn |pnpm )?(?:warn(?:ing)?\b|w:|note\b|notice\b|hint:|debug\b|deprecat|\w+Warning:)|^(?:\[\w+\] )?\[?(?:WARN|WARNING|INFO|DEBUG)\b|\bDeprecationWarning\b|\bWARN(?:ING)? ")
+_PASSED = re2.compile(r"(?:\.\.\. ?(?:ok|skipped|passed)\b|^\s*(?:✓|✔|√|ok \d+ |PASS |--- PASS|\[ +OK \])|\bPASSED\b|: (?:PASS|OK)$)")
+_FRAME = re2.compile(r"^\s*(?:>?\s*\d+\s*[|│]|[|│]\s|\+?\s{8,}(?:raise|throw|if|return|assert|except|catch)\b|(?:echo|printf)\s|#\s)")
+_ASSERTED = re2.compile(r"(?i)\bassert(?:ion)?(?:error|failed)?\b|^\s*(?:E\s+assert|Expected|Received|expected:|actual:)|\bto (?:equal|be)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A hit with the type it speaks for and how strongly."""
+
+    hit: Hit
+    type: FailureType
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement: `deciding` is None where no line decides. `ranked` holds the best hit of each type, best first."""
+
+    deciding: Scored | None
+    ranked: tuple[Scored, ...] = ()
+    scored: tuple[Scored, ...] = ()
+
+
+def judge(hits: Sequence[Hit], context: Context, *, kind: str | None, exit_code: int | None) -> Verdict:
+    """Weigh every hit by what it says, where it stands and which command printed it; choose the strongest."""
+    failed = context.failed
+    scored = [entry for hit in hits if (entry := _score(hit, context, failed, kind, exit_code))]
+    scored.sort(key=lambda entry: (-entry.score, -entry.hit.number))
+    best: dict[FailureType, Scored] = {}
+    for entry in scored:
+        best.setdefault(entry.type, entry)
+    ranked = sorted(best.values(), key=lambda entry: -entry.score)
+    if not ranked or ranked[0].score < _needed(context, ranked[0]):
+        return Verdict(None, tuple(ranked), tuple(scored))
+    return Verdict(ranked[0], tuple(ranked), tuple(scored))
+
+
+def _needed(context: Context, top: Scored) -> float:
+    """A step that was cut off by the clock is UNKNOWN unless something waited for, or a whole verdict, stands there."""
+    if context.timed_out is None or top.type in (T.TRANSIENT, T.RATE_LIMIT, T.INFRA):
+        return ENOUGH
+    return VERDICT - 8
+
+
+def _score(hit: Hit, context: Context, failed: list[Section], kind: str | None, exit_code: int | None) -> Scored | None:
+    if context.is_echo(hit.number):
+        return None
+    rule = hit.rule
+    section = context.section_at(hit.number)
+    about = f"{context.about} {context.command_at(hit.number)}".lower()
+    type_ = type_of_tool(hit.groups.get("tool") or about) if rule.typed_by_tool else rule.type
+    if type_ is None:
+        return None
+    score = float(rule.weight)
+    if rule.needs_tool and not re2.search(f"(?i){rule.needs_tool}", about):
+        score = min(score, ENOUGH - 10)
+    score += _by_section(section, failed) - _distance(hit.number, section, context)
+    score += _by_wording(hit, rule, type_)
+    if kind and type_ in _KIND_PRIOR.get(kind, ()):
+        score += _PRIOR
+    if rule.tool and len(rule.tool) > 2 and rule.tool.lower() in about:
+        score += _TOOL_RUNNING
+    if exit_code == 127 and "binary" in hit.groups and type_ is T.INFRA:
+        score += _TOOL_RUNNING
+    return Scored(hit, type_, score)
+
+
+def _by_section(section: Section, failed: list[Section]) -> float:
+    if section.closing:
+        return _CLOSING_SECTION
+    if section.exit_code == 0:
+        return _PASSED_SECTION
+    if not failed:
+        return 0.0
+    if section.exit_code:
+        return _FAILED_SECTION if section is failed[0] else _FAILED_SECTION / 2
+    return _LATER_SECTION if section.start > failed[0].end else 0.0
+
+
+def _distance(number: int, section: Section, context: Context) -> float:
+    """The farther above the end of what ran, the less a line decides: it stands in the last 3% at the median."""
+    end = section.end if section.exit_code else _end_of_work(context)
+    span = max(300.0, 0.4 * (end - (section.start if section.exit_code else 1)))
+    return min(_FARTHEST, _FARTHEST * max(0, end - number) / span)
+
+
+def _end_of_work(context: Context) -> int:
+    return max((section.end for section in context.sections if not section.closing), default=1)
+
+
+def _by_wording(hit: Hit, rule: Rule, type_: FailureType) -> float:
+    text = hit.text[:400]
+    change = 0.0
+    if rule.weight < CAUSE + 2 and _WARNING.search(text) and not _WARNING.search(rule.sample):
+        change += _WARNED
+    if _PASSED.search(text) and not _PASSED.search(rule.sample):
+        change += _PASSED_TEST
+    if type_ is not T.TEST_ASSERT and rule.weight < STARTUP:
+        if _FRAME.search(text) and not _FRAME.search(rule.sample):
+            change += _CODE_FRAME
+        if _ASSERTED.search(text) and not _ASSERTED.search(rule.sample):
+            change += _IN_ASSERTION
+    return change
+
+
+def confidence(verdict: Verdict) -> float:
+    """0..1: how plainly the deciding line speaks, less where a line of another type speaks almost as plainly."""
+    deciding = verdict.deciding
+    if deciding is None:
+        return 0.0
+    weight = deciding.hit.rule.weight
+    plain = 0.97 if weight >= CAUSE else 0.93 if weight >= VERDICT else 0.87 if weight >= FINDING else 0.75
+    if weight < CRASH:
+        plain = 0.6 if weight >= MENTION else 0.45
+    rivals = [entry.score for entry in verdict.ranked if entry.type is not deciding.type]
+    if rivals and (margin := deciding.score - max(rivals)) < 10:
+        plain -= 0.02 * (10 - max(0.0, margin))
+    if deciding.score < weight - 15:
+        plain -= 0.1
+    return round(max(0.3, min(0.99, plain)), 2)
+
+
+def other_causes(verdict: Verdict) -> tuple[FailureType, ...]:
+    if verdict.deciding is None:
+        return ()
+    found = (entry for entry in verdict.ranked if entry.type is not verdict.deciding.type)
+    return tuple(entry.type for entry in found if entry.score >= OTHER_CAUSE)[:3]
+
+
+def same_cause(verdict: Verdict, context: Context) -> Iterable[Scored]:
+    """The hits that go with the deciding one: same type, same section, in the order of the log."""
+    assert verdict.deciding is not None
+    deciding = verdict.deciding
+    section = context.section_at(deciding.hit.number)
+    return sorted(
+        (e for e in verdict.scored if e.type is deciding.type and context.section_at(e.hit.number) is section),
+        key=lambda entry: entry.hit.number,
+    )

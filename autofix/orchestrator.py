@@ -1,0 +1,388 @@
+"""The loop over a run's steps: the one place where the pure core meets database, git, processes and queue."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.conf import settings as django_settings
+from django.db import transaction
+from django.utils import timezone
+
+from approvals.rules import GateStatus
+from autofix import budgets, ending
+from autofix.approved import act_on_decision, perform, unfinished
+from autofix.delivery import deliver
+from autofix.escalation import latest_gate
+from autofix.healing import Healer, Next
+from autofix.models import AutoFixRun
+from autofix.policy import RetryPolicy, policy_from_settings
+from autofix.progress import Progress, Silent
+from autofix.report import attempt_record
+from autofix.session import RunSession, Stopped
+from autofix.states import AttemptOutcome
+from metabuilder.builds.errors import LeaseBusy, LeaseLost
+from metabuilder.builds.leases import Lease, take_lease
+from metabuilder.builds.leftovers import end_leftovers
+from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
+from metabuilder.builds.plans import Effects, StepKind, StepSpec
+from metabuilder.builds.queue import enqueue_advance
+from metabuilder.builds.states import ENDED_RUNS, ExecutionEnd, Purpose, RunOutcome, RunStatus, StepStatus
+from metabuilder.builds.transitions import move_run, move_step
+from metabuilder.builds.workspace_errors import WorkspaceMissing
+from metabuilder.builds.workspaces import Workspace
+from settings_flags.services import effective_settings
+
+logger = logging.getLogger("autofix")
+
+# After so long a task hands over to a new message between steps, so that no tenant holds a worker for ever.
+HAND_OVER_AFTER_SECONDS = 300.0
+
+
+def advance(
+    run_id: UUID | str, *, progress: Progress | None = None, wait: bool = False, policy: RetryPolicy | None = None
+) -> None:
+    """Take the run's lease and go on with it until it ends or has to wait. Safe to call twice or late.
+
+    `wait`: wait out backoffs here. Raises LeaseBusy while somebody else works on it.
+    """
+    lease = take_lease(run_id)
+    with lease.heartbeat():
+        try:
+            with opened(lease, progress=progress, wait=wait, policy=policy) as session:
+                if session:
+                    _Loop(session).go()
+        except LeaseLost:
+            logger.warning("lease lost; another holder has the run", extra={"run_id": str(run_id)})
+
+
+@contextmanager
+def opened(
+    lease: Lease, *, progress: Progress | None, wait: bool, policy: RetryPolicy | None
+) -> Iterator[RunSession | None]:
+    """Open the session of a leased run, after ending what an earlier holder left. None: nothing is to do now."""
+    run = BuildRun.objects.select_related("tenant", "plan").get(pk=lease.run_id)
+    if not _may_start(run):
+        yield None
+        return
+    settings = effective_settings(run)
+    own_policy = policy.copy() if policy else policy_from_settings(settings)
+    # Processes an earlier holder left on this host must not write beside ours.
+    end_leftovers(run.processes, str(run.pk))
+    session = RunSession(
+        run=run,
+        lease=lease,
+        workspace=_workspace(run, lease),
+        policy=own_policy,
+        settings=settings,
+        progress=progress or Silent(),
+        wait=wait,
+    )
+    with session:
+        _take_over(session)
+        yield session
+
+
+def _may_start(run: BuildRun) -> bool:
+    if run.status in ENDED_RUNS or (run.hold and run.status == RunStatus.QUEUED):
+        return False
+    if run.cancel_requested_at:
+        return True
+    waits = run.status in {RunStatus.WAITING_RETRY, RunStatus.WAITING_APPROVAL}
+    return not waits or run.wake_at is not None
+
+
+def _workspace(run: BuildRun, lease: Lease) -> Workspace:
+    """Open the run's workspace, make it, or make it anew from its checkpoints; then the steps start over."""
+    data_dir, run_id = django_settings.METABUILDER_DATA_DIR, str(run.pk)
+    try:
+        return Workspace.open(data_dir=data_dir, run_id=run_id)
+    except WorkspaceMissing:
+        pass
+    allow_local = run.foreground or django_settings.METABUILDER_ALLOW_LOCAL_SOURCES or run.tenant.slug == "local"
+    workspace = Workspace.create(
+        data_dir=data_dir,
+        run_id=run_id,
+        source=run.source,
+        ref=run.ref or None,
+        include_worktree=run.include_worktree,
+        allow_local=allow_local,
+    )
+    with transaction.atomic():
+        lease.hold()
+        BuildRun.objects.filter(pk=run.pk).update(
+            base_commit=workspace.base_commit, head_commit=workspace.head_commit, branch=workspace.branch
+        )
+        run.steps.exclude(status=StepStatus.SKIPPED).update(status=StepStatus.PENDING)
+    run.refresh_from_db()
+    return workspace
+
+
+def _take_over(session: RunSession) -> None:
+    """Put right what a holder that died left half done. Its executions are lost: no signal and no attempt."""
+    run = session.run
+    lost = StepExecution.objects.filter(step__run=run, end="")
+    if not lost.exists() and not run.steps.filter(status=StepStatus.RUNNING).exists():
+        return
+    with transaction.atomic():
+        session.lease.hold()
+        lost.update(end=ExecutionEnd.LOST, finished_at=timezone.now())
+        for step in run.steps.filter(status=StepStatus.RUNNING):
+            move_step(step, StepStatus.PENDING, lease=session.lease)
+        changing = AutoFixRun.objects.filter(run=run, outcome=AttemptOutcome.PENDING, step__status=StepStatus.FAILED)
+        changing.update(outcome=AttemptOutcome.SUPERSEDED)
+    workspace = session.workspace
+    workspace.recover()
+    known = run.head_commit or workspace.base_commit
+    if workspace.head_commit != known:  # a fix commit that its transaction does not know of is none
+        workspace.reset_to(known)
+
+
+class _Loop:
+    """Works through the steps of one session's run."""
+
+    def __init__(self, session: RunSession, *, only: BuildStep | None = None) -> None:
+        self.session, self.only = session, only
+        self.healer = Healer(session=session)
+        self.started_at = time.monotonic()
+
+    def go(self) -> None:
+        session = self.session
+        try:
+            if not self._enter():
+                return
+            session.progress.tell("workspace_ready", run=session.run, workspace=session.workspace)
+            while self._one_move():
+                pass
+        except Stopped as stopped:
+            if stopped.reason == "cancelled":
+                ending.cancel(session)
+            else:
+                ending.give_up(session, "the run's deadline has passed")
+        session.run.refresh_from_db()
+        if session.run.status in ENDED_RUNS:
+            session.progress.tell("run_ended", run=session.run)
+
+    def _enter(self) -> bool:
+        """Bring the run to running, from wherever it stands; False where it has to wait on, or has ended."""
+        session, run = self.session, self.session.run
+        if run.cancel_requested_at:
+            raise Stopped("cancelled")
+        match RunStatus(run.status):
+            case RunStatus.QUEUED:
+                self._start()
+            case RunStatus.WAITING_RETRY:
+                return self._wait_out()
+            case RunStatus.WAITING_APPROVAL:
+                return self._decided()
+            case _:
+                gate = latest_gate(session)
+                if gate and unfinished(session, gate):
+                    perform(session, self.healer, gate)
+        return True
+
+    def _start(self) -> None:
+        session, run = self.session, self.session.run
+        now = timezone.now()
+        seconds = session.settings.run_deadline_seconds
+        # A manual retry starts from the files of the base commit.
+        if run.iteration > 1:
+            session.workspace.reset_to(session.workspace.base_commit)
+        with transaction.atomic():
+            move_run(
+                run,
+                RunStatus.RUNNING,
+                lease=session.lease,
+                started_at=now,
+                deadline_at=now + timedelta(seconds=seconds) if seconds else None,
+            )
+            budgets.start_iteration(run, session.settings, session.policy)
+        run.refresh_from_db()
+
+    def _wait_out(self) -> bool:
+        session, run = self.session, self.session.run
+        while run.wake_at and (seconds := (run.wake_at - timezone.now()).total_seconds()) > 0:
+            if not session.wait:
+                return False  # its message is due then
+            session.check_stop()
+            time.sleep(min(seconds, 0.2))
+        with transaction.atomic():
+            move_run(run, RunStatus.RUNNING, lease=session.lease)
+        return True
+
+    def _decided(self) -> bool:
+        gate = latest_gate(self.session)
+        if gate is None or gate.status == GateStatus.PENDING:
+            return False
+        return act_on_decision(self.session, self.healer, gate)
+
+    def _one_move(self) -> bool:
+        """Execute the next step or handle its failure. False where the run ended or has to wait."""
+        session = self.session
+        session.check_stop()
+        step = self._next_step()
+        if step is None:
+            if self._all_done():
+                self._finish()
+            return False
+        if step.status == StepStatus.FAILED:
+            following = self.healer.handle_failure(step)
+            if following is Next.PARKED and session.run.status == RunStatus.WAITING_RETRY and session.wait:
+                return self._wait_out()
+            return following is Next.GO_ON
+        if time.monotonic() - self.started_at > HAND_OVER_AFTER_SECONDS and not session.wait:
+            enqueue_advance(session.run.pk)
+            return False
+        return self._execute(step)
+
+    def _next_step(self) -> BuildStep | None:
+        rows = {step.name: step for step in self.session.run.steps.all()}
+        for spec in self.session.plan.order():
+            step = rows[spec.name]
+            if self.only and step.pk != self.only.pk:
+                continue
+            if step.status not in {StepStatus.SUCCEEDED, StepStatus.SKIPPED}:
+                step.run = self.session.run
+                return step
+        return None if self.only else self._unconfirmed(rows)
+
+    def _all_done(self) -> bool:
+        done = {StepStatus.SUCCEEDED, StepStatus.SKIPPED}
+        return not self.session.run.steps.exclude(status__in=done).exists()
+
+    def _unconfirmed(self, rows: Mapping[str, BuildStep]) -> BuildStep | None:
+        """Healed means that the whole plan passed on the head commit: re-open a step that passed on an earlier one."""
+        head = self.session.workspace.head_commit
+        if head == self.session.workspace.base_commit:
+            return None
+        for spec in self.session.plan.order():
+            if spec.kind in {StepKind.SETUP, StepKind.INSTALL} or spec.effects is Effects.EXTERNAL:
+                continue
+            step = rows[spec.name]
+            passed = step.executions.filter(
+                iteration=self.session.run.iteration, commit=head, end=ExecutionEnd.EXITED, exit_code=0
+            )
+            if step.status == StepStatus.SUCCEEDED and not passed.exists():
+                with transaction.atomic():
+                    move_step(step, StepStatus.PENDING, lease=self.session.lease)
+                step.run = self.session.run
+                return step
+        return None
+
+    def _execute(self, step: BuildStep) -> bool:
+        session = self.session
+        spec = session.plan.step(step.name)
+        attempt = AutoFixRun.objects.filter(step=step, outcome=AttemptOutcome.PENDING).first()
+        if (handled := self._after_lost_effect(step, spec)) is not None:
+            return handled is Next.GO_ON
+        purpose = _purpose(step, attempt)
+        with transaction.atomic():
+            move_step(step, StepStatus.RUNNING, lease=session.lease, started_at=timezone.now())
+            execution = session.open_execution(step, spec, purpose, session.workspace.head_commit)
+        result = session.execute(execution, spec)
+        target = StepStatus.SUCCEEDED if result.passed else StepStatus.FAILED
+        with transaction.atomic():
+            move_step(
+                step, target, lease=session.lease, last_exit_code=result.exit_code, finished_at=timezone.now()
+            )
+            if attempt:
+                outcome = AttemptOutcome.SUCCEEDED if result.passed else AttemptOutcome.FAILED
+                budgets.finish_attempt(attempt, outcome, lease=session.lease)
+        if result.passed and spec.effects is not Effects.NONE and (snapshot := session.workspace.snapshot(step.name)):
+            StepExecution.objects.filter(pk=execution.pk).update(snapshot=snapshot)
+        return True
+
+    def _after_lost_effect(self, step: BuildStep, spec: StepSpec) -> Next | None:
+        """A step with external effects whose last execution was lost is neither run again blind nor passed."""
+        last = step.executions.filter(iteration=self.session.run.iteration).order_by("-number").first()
+        if spec.effects is not Effects.EXTERNAL or last is None or last.end != ExecutionEnd.LOST:
+            return None
+        return self.healer.after_lost_effect(step, spec, last)
+
+    def _finish(self) -> None:
+        session, run = self.session, self.session.run
+        healed = AutoFixRun.objects.filter(run=run, iteration=run.iteration, outcome=AttemptOutcome.SUCCEEDED)
+        outcome = RunOutcome.HEALED if healed.exists() else RunOutcome.CLEAN
+        where = deliver(session)
+        with transaction.atomic():
+            move_run(
+                run,
+                RunStatus.SUCCEEDED,
+                lease=session.lease,
+                outcome=outcome,
+                head_commit=session.workspace.head_commit,
+                delivered=where,
+                result_note="",
+                foreground=False,
+            )
+        if where:
+            session.progress.tell("delivered", where=where)
+
+
+def _purpose(step: BuildStep, attempt: AutoFixRun | None) -> Purpose:
+    if attempt:
+        return Purpose.FLAKE_CHECK if (attempt.decision or {}).get("flake_check") else Purpose.RETRY
+    return Purpose.BUILD
+
+
+class MetaBuilderOrchestratorV3:
+    """The v3 guide's entry point: one step, healed where it breaks."""
+
+    def __init__(self, retry_policy: RetryPolicy | None = None) -> None:
+        """`retry_policy` replaces the one that the settings give; it is copied."""
+        self.retry_policy = retry_policy.copy() if retry_policy else None
+
+    async def execute_step_with_auto_fix(
+        self, step: BuildStep, context: Mapping[str, Any] | None = None, *ignored: object
+    ) -> dict[str, Any]:
+        """Execute `step` of a run, healing it if it fails, and return what came of it.
+
+        `context` may hold `actor`, `retry_policy` and `progress`. Takes the run's lease itself (LeaseBusy while
+        another holds it), waits out backoffs, and returns at a gate. The result has `success`, `auto_fix_outcome`
+        (clean, healed, escalated, rolled_back, gave_up), `signal`, `attempts` and `gate_id`.
+        """
+        if ignored:
+            warnings.warn(
+                "execute_step_with_auto_fix takes no database session any more; it is ignored",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        return await sync_to_async(self._execute)(step, dict(context or {}))
+
+    def _execute(self, step: BuildStep, context: dict[str, Any]) -> dict[str, Any]:
+        policy = context.get("retry_policy") or self.retry_policy
+        lease = take_lease(step.run_id)
+        with (
+            lease.heartbeat(),
+            opened(lease, progress=context.get("progress"), wait=True, policy=policy) as session,
+        ):
+            if session:
+                _Loop(session, only=step).go()
+        step.refresh_from_db()
+        return step_result(step)
+
+
+def step_result(step: BuildStep) -> dict[str, Any]:
+    run = BuildRun.objects.get(pk=step.run_id)
+    attempts = AutoFixRun.objects.filter(step=step, iteration=run.iteration).order_by("created_at")
+    gate = run.gates.filter(status=GateStatus.PENDING).first()
+    success = step.status == StepStatus.SUCCEEDED
+    healed = any(attempt.outcome == AttemptOutcome.SUCCEEDED for attempt in attempts)
+    outcome = (RunOutcome.HEALED if healed else RunOutcome.CLEAN).value if success else run.outcome
+    return {
+        "success": success,
+        "auto_fix_outcome": outcome,
+        "signal": run.first_signal,
+        "attempts": [attempt_record(attempt) for attempt in attempts],
+        "gate_id": str(gate.pk) if gate else None,
+    }
+
+
+__all__ = ["LeaseBusy", "MetaBuilderOrchestratorV3", "advance"]

@@ -1,0 +1,410 @@
+"""Trying a candidate: its trials, the guard, the ladder that proves one, and putting everything back.
+
+Ladder: L0 the change applies and the guard allows it, L1 the failed step passes, L2 it passes again (flaky
+history), L3 every earlier check still passes, L4 no new findings.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from autofix import guard
+from autofix.decision import Candidate
+from autofix.failures import FailureSignal, FailureType
+from autofix.fixers.base import CannotFix, CommandResult, Failure, Fixer, Proposal, TrialResult
+from autofix.models import AutoFixRun, FixTrial
+from autofix.session import RunSession, StepResult
+from autofix.signals_of import signal_of
+from metabuilder.builds.changes import FileChange
+from metabuilder.builds.models import BuildStep
+from metabuilder.builds.plans import Effects, Plan, StepKind, StepSpec
+from metabuilder.builds.states import Purpose, StepStatus
+from metabuilder.builds.workspace_errors import CandidateDoesNotApply
+from metabuilder.builds.environments import Aside, Environments
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from metabuilder.builds.workspaces import CandidateDiff, FrozenCandidate, TrialMark
+
+SHOWN_DIFF_BYTES = 64 * 1024
+SET_UP_KINDS = frozenset({StepKind.SETUP, StepKind.INSTALL})
+# A type whose failures come and go is only healed by a fix that passes twice.
+PROVEN_TWICE = frozenset({FailureType.TEST_ASSERT, FailureType.UNKNOWN, FailureType.TRANSIENT})
+FORMATTING_LIMITS = guard.GuardLimits(max_files=500, max_changed_lines=50_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A proposal as it was tried. `level` is the highest rung reached; `frozen` its content, if it changed files."""
+
+    proposal: Proposal
+    diff: CandidateDiff
+    frozen: FrozenCandidate | None
+    verdict: guard.Verdict
+    level: int = 0
+    reason: str = ""
+    moved_on: FailureSignal | None = None  # the proof failed differently, further on
+    signal: FailureSignal | None = None
+    failed_step: str | None = None
+    log: str = ""
+    executions: tuple[Any, ...] = ()  # primary keys of the executions that are its proof
+
+    @property
+    def passed(self) -> bool:
+        return self.level >= 3
+
+    @property
+    def progressed(self) -> bool:
+        return self.passed or self.moved_on is not None
+
+
+@dataclass(kw_only=True)
+class SessionBench:
+    """The bench of a fixer: commands run under the run's keeper, in the step's own environment."""
+
+    session: RunSession
+    spec: StepSpec
+    step: BuildStep
+    root: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root = self.session.workspace.root
+
+    def run(
+        self,
+        command: str,
+        *,
+        timeout: float = 120,
+        cwd: str = ".",
+        env: Mapping[str, str] | None = None,
+    ) -> CommandResult:
+        spec = StepSpec(
+            name=self.spec.name,
+            run=command,
+            cwd=cwd,
+            env={**self.spec.env, **(env or {})},
+            timeout_seconds=timeout,
+        )
+        result = self.session.run_again(self.step, spec, Purpose.PROOF)
+        return CommandResult(exit_code=_code(result), output=result.log.text(max_bytes=1 << 20))
+
+    def progress(self, message: str) -> None:
+        self.session.progress.tell("fixer_says", message=message)
+
+
+def _code(result: StepResult) -> int:
+    return 1 if result.exit_code is None else result.exit_code
+
+
+@dataclass(kw_only=True)
+class CandidateWork:
+    """One attempt's work on one candidate. `result` is the proof that was accepted or is worth proposing."""
+
+    session: RunSession
+    step: BuildStep
+    failure: Failure
+    candidate: Candidate
+    attempt: AutoFixRun
+    last_reason: str = "the fixer made no proposal"
+    number: int = 0
+    started_at: float = field(default_factory=time.monotonic)
+    approved: bool = False  # a person allowed the candidate, so what it names is vouched for
+    _mark: TrialMark | None = None
+    _aside: Aside | None = None  # the environments of before, while a trial builds its own
+
+    def work_off(self, fixer: Fixer) -> Proof | None:
+        """Try the candidate's trials until one passes or the budget is used. The tree then holds what passed.
+
+        Where nothing passed the tree is as before; `last_reason` says why. A proof whose guard verdict is not
+        `allow` is returned for people to decide, with the tree put back.
+        """
+        session, workspace = self.session, self.session.workspace
+        bench = SessionBench(session=session, spec=self.failure.step, step=self.step)
+        best: Proof | None = None
+        mark = self._mark = workspace.begin_trial()
+        trials = fixer.trials(self.candidate, self.failure, bench)
+        try:
+            trial = self._charge_trial()
+            proposal = next(trials)
+            while True:
+                proof = self._try(proposal, mark)
+                self._record(trial, proof)
+                self.last_reason = proof.reason
+                if proof.progressed and not proposal.keep_looking and proof.verdict.allowed:
+                    return self._accept(proof)
+                self._put_back(mark)
+                if proof.progressed and not proof.verdict.allowed and proof.verdict.action == "gate":
+                    return proof
+                if proof.progressed and proposal.keep_looking:
+                    best = proof
+                if not self._may_try_again():
+                    break
+                trial = self._charge_trial()
+                proposal = trials.send(
+                    TrialResult(
+                        passed=proof.progressed,
+                        reason=proof.reason,
+                        signal=proof.signal,
+                        step=proof.failed_step,
+                        log=proof.log,
+                    )
+                )
+        except StopIteration:
+            self._drop(trial)
+        except CannotFix as error:
+            self.last_reason = str(error)
+            FixTrial.objects.filter(pk=trial.pk).update(reason=str(error))
+        finally:
+            trials.close()
+        self._put_back(mark)
+        return self._apply_best(best, mark) if best else None
+
+    def apply_approved(self, proposal: Proposal, frozen: FrozenCandidate | None) -> Proof | None:
+        """Apply exactly what a person approved, and prove it. None, and the tree as before, where it fails."""
+        mark = self.session.workspace.begin_trial()
+        trial = self._charge_trial()
+        try:
+            if frozen:
+                self.session.workspace.apply_frozen(frozen)
+        except CandidateDoesNotApply as error:
+            self.last_reason = str(error)
+            return None
+        proof = self._try(proposal, mark, approved=True)
+        return self._keep_or_drop(trial, proof, mark)
+
+    def _apply_best(self, best: Proof, mark: TrialMark) -> Proof | None:
+        trial = self._charge_trial()
+        if best.frozen:
+            self.session.workspace.apply_frozen(best.frozen)
+        return self._keep_or_drop(trial, self._try(best.proposal, mark), mark)
+
+    def _keep_or_drop(self, trial: FixTrial, proof: Proof, mark: TrialMark) -> Proof | None:
+        self._record(trial, proof)
+        self.last_reason = proof.reason
+        if proof.progressed:
+            return self._accept(proof)
+        self._put_back(mark)
+        return None
+
+    def withdraw(self, proof: Proof) -> None:
+        """Take back what `work_off` left applied: a person decides about it first."""
+        if self._mark:
+            self._put_back(self._mark)
+
+    def _accept(self, proof: Proof) -> Proof:
+        if self._aside:
+            Environments(self.session.workspace).discard(self._aside)
+            self._aside = None
+        return proof
+
+    def _may_try_again(self) -> bool:
+        settings = self.session.settings
+        if self.number >= settings.max_trials_per_attempt:
+            self.last_reason += f"; all {self.number} trials of this attempt are used"
+            return False
+        if time.monotonic() - self.started_at >= settings.max_fix_seconds:
+            self.last_reason += f"; the {settings.max_fix_seconds:g} s of this attempt are used"
+            return False
+        return True
+
+    def _charge_trial(self) -> FixTrial:
+        """Every trial is on record before it starts, so that a crash cannot give it back."""
+        self.number += 1
+        self.session.progress.tell("trial_started", candidate=self.candidate, number=self.number)
+        with transaction.atomic():
+            self.session.lease.hold()
+            return FixTrial.objects.create(
+                attempt=self.attempt,
+                number=self.number,
+                candidate=self.candidate.key,
+                summary=self.candidate.title,
+            )
+
+    def _drop(self, trial: FixTrial) -> None:
+        """The fixer had nothing more to try: what was charged for it was not used."""
+        trial.delete()
+        self.number -= 1
+
+    def _record(self, trial: FixTrial, proof: Proof) -> None:
+        text = proof.diff.text[:SHOWN_DIFF_BYTES]
+        with transaction.atomic():
+            self.session.lease.hold()
+            FixTrial.objects.filter(pk=trial.pk).update(
+                summary=proof.proposal.summary,
+                diff_digest=proof.diff.digest,
+                diff=text,
+                guard_verdict=verdict_record(proof.verdict),
+                ladder_level=proof.level,
+                passed=proof.progressed,
+                reason=proof.reason,
+                seconds=time.monotonic() - self.started_at,
+            )
+        self.session.progress.tell(
+            "trial_ended", candidate=self.candidate, passed=proof.progressed, reason=proof.reason
+        )
+
+    def _put_back(self, mark: TrialMark) -> None:
+        self.session.workspace.reset_trial(mark)
+        if self._aside:
+            Environments(self.session.workspace).restore(self._aside)
+            self._aside = None
+
+    def _try(self, proposal: Proposal, mark: TrialMark, *, approved: bool = False) -> Proof:
+        workspace = self.session.workspace
+        diff = workspace.candidate_diff(mark)
+        frozen = workspace.freeze_candidate(mark) if diff.files else None
+        verdict = self._guard(proposal, diff.files)
+        if approved and verdict.action == "gate":
+            verdict = guard.Verdict()  # a person has seen this diff and these findings
+        self.session.progress.tell("guarded", verdict=verdict, diff=diff.text)
+        proof = Proof(proposal=proposal, diff=diff, frozen=frozen, verdict=verdict)
+        if verdict.action == "refuse":
+            return replace(proof, reason="the guard refuses it: " + findings_text(verdict))
+        if not diff.files and proposal.plan is None:
+            return replace(proof, reason="it changes nothing")
+        with self.session.timed("prove"):
+            return self._climb(proof)
+
+    def _guard(self, proposal: Proposal, files: tuple[FileChange, ...]) -> guard.Verdict:
+        settings = self.session.settings
+        verdict = guard.check_changes(
+            files,
+            limits=FORMATTING_LIMITS if proposal.formatting else guard.GuardLimits(),
+            protected=settings.protected_paths,
+            vouched=(*proposal.vouched, *self._vouched_by_a_person()),
+        )
+        findings = verdict.findings
+        if proposal.plan is not None:
+            findings += guard.check_plan(self.failure.plan, proposal.plan).findings
+        if settings.guard_action == "refuse":  # this tenant wants no such patch even proposed
+            findings = tuple(replace(finding, action=guard.Action.REFUSE) for finding in findings)
+        return guard.Verdict(findings)
+
+    def _vouched_by_a_person(self) -> tuple[str, ...]:
+        named = self.candidate.details.get("packages") if self.approved else None
+        return tuple(map(str, named)) if isinstance(named, list | tuple) else ()
+
+    def _climb(self, proof: Proof) -> Proof:
+        plan = proof.proposal.plan or self.failure.plan
+        name = self.failure.step.name
+        done: list[Any] = []
+        if proof.proposal.rebuild:
+            self._aside = Environments(self.session.workspace).set_aside()
+        for spec in self._preparation(plan, rebuild=proof.proposal.rebuild):
+            result = self._run(spec, Purpose.REPLAY, done)
+            if not result.passed:
+                return self._failed(proof, spec, result, f"preparing it, {spec.name} failed")
+        spec = plan.step(name)
+        times = 2 if self.failure.signal.type in PROVEN_TWICE else 1
+        for _ in range(times):
+            result = self._run(spec, Purpose.PROOF, done)
+            if not result.passed:
+                failed = self._failed(proof, spec, result, f"{name} still fails", executions=tuple(done))
+                if not failed.moved_on or not (broken := self._broken_check(plan, done)):
+                    return failed
+                return self._failed(proof, *broken, f"it moves the failure on, but breaks {broken[0].name}")
+        if broken := self._broken_check(plan, done):
+            return self._failed(proof, broken[0], broken[1], f"{broken[0].name} was green and fails now", level=2)
+        proven_by = f"{name} passes" + (" twice" if times == 2 else "")
+        return replace(proof, level=3, reason=proven_by, executions=tuple(done))
+
+    def _preparation(self, plan: Plan, *, rebuild: bool) -> list[StepSpec]:
+        """What has to run before the failed step does: new and changed steps, and set-up for a new environment."""
+        old = {spec.name: spec for spec in self.failure.plan.steps}
+        earlier = _before(plan, self.failure.step.name)
+        return [
+            spec
+            for spec in earlier
+            if (rebuild and spec.kind in SET_UP_KINDS) or (old.get(spec.name) != spec and not _is_check(spec))
+        ]
+
+    def _broken_check(self, plan: Plan, done: list[Any]) -> tuple[StepSpec, StepResult] | None:
+        """Run the earlier checks that were green; return the first that fails now."""
+        green = set(
+            self.session.run.steps.filter(status=StepStatus.SUCCEEDED).values_list("name", flat=True)
+        )
+        for spec in _before(plan, self.failure.step.name):
+            if _is_check(spec) and spec.name in green:
+                result = self._run(spec, Purpose.PROOF, done)
+                if not result.passed:
+                    return spec, result
+        return None
+
+    def _run(self, spec: StepSpec, purpose: Purpose, done: list[Any]) -> StepResult:
+        # A step that the plan edit adds has no row yet; its proof is on record under the failed step.
+        row = self.session.run.steps.filter(name=spec.name).first() or self.step
+        result = self.session.run_again(row, spec, purpose)
+        done.append(result.execution.pk)
+        return result
+
+    def _failed(
+        self,
+        proof: Proof,
+        spec: StepSpec,
+        result: StepResult,
+        reason: str,
+        *,
+        level: int = 0,
+        executions: tuple[Any, ...] = (),
+    ) -> Proof:
+        signal = signal_of(spec, result)
+        same_step = spec.name == self.failure.step.name
+        moved = signal if same_step and further_on(self.failure.signal, signal) else None
+        if moved:
+            reason = f"it fails further on: {signal.message}"
+        elif same_step and signal.fingerprint != self.failure.signal.fingerprint:
+            reason += f", differently: {signal.message}"
+        return _with(
+            proof,
+            level=level,
+            reason=reason,
+            moved_on=moved,
+            signal=signal,
+            failed_step=spec.name,
+            log=result.log.text(max_bytes=1 << 20),
+            executions=executions,
+        )
+
+
+# What a step gets through before it can fail as this type: a tool, then the program, then its tests.
+_STAGE = {FailureType.INFRA: 0, FailureType.RUNTIME: 1, FailureType.TEST_ASSERT: 2}
+
+
+def further_on(before: FailureSignal, after: FailureSignal) -> bool:
+    """Whether `after` can only be seen once what caused `before` is mended. Different alone is not further."""
+    if before.type not in _STAGE or after.type not in _STAGE:
+        return False
+    return _STAGE[after.type] > _STAGE[before.type] and after.fingerprint != before.fingerprint
+
+
+def _before(plan: Plan, name: str) -> list[StepSpec]:
+    earlier = []
+    for spec in plan.order():
+        if spec.name == name:
+            break
+        earlier.append(spec)
+    return earlier
+
+
+def _is_check(spec: StepSpec) -> bool:
+    return spec.effects is Effects.NONE
+
+
+def findings_text(verdict: guard.Verdict) -> str:
+    return "; ".join(f"{f.rule} in {f.path}: {f.message}" for f in verdict.findings[:5])
+
+
+def verdict_record(verdict: guard.Verdict) -> dict[str, Any]:
+    return {
+        "action": verdict.action,
+        "findings": [
+            {"rule": f.rule, "path": f.path, "line": f.line, "message": f.message, "action": f.action}
+            for f in verdict.findings[:50]
+        ],
+    }

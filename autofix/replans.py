@@ -1,0 +1,48 @@
+"""Adopting a new version of a run's plan."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from autofix import metrics
+from autofix.models import PlanDelta
+from metabuilder.audit.services import record_event
+from metabuilder.builds.models import BuildRun
+from metabuilder.builds.plan_diff import diff
+from metabuilder.builds.runs import store_plan, sync_steps
+from metabuilder.builds.states import StepStatus
+from metabuilder.builds.transitions import move_step
+
+if TYPE_CHECKING:
+    from autofix.session import RunSession
+    from metabuilder.builds.plans import Plan
+
+
+def adopt_plan(session: RunSession, plan: Plan, *, triggered_by: str) -> PlanDelta:
+    """Make `plan`, whose new steps ran green in the proof, the run's plan. In the caller's transaction, leased.
+
+    Steps already green and unchanged stay green.
+    """
+    run, original = session.run, session.run.plan
+    old = {spec.name for spec in original.plan().steps}
+    new = store_plan(plan, tenant=run.tenant, parent=original)
+    BuildRun.objects.filter(pk=run.pk).update(plan=new)
+    run.refresh_from_db()
+    sync_steps(run, plan)
+    for step in run.steps.filter(name__in=[spec.name for spec in plan.steps if spec.name not in old]):
+        now = timezone.now()
+        move_step(step, StepStatus.RUNNING, lease=session.lease, started_at=now)
+        move_step(step, StepStatus.SUCCEEDED, lease=session.lease, last_exit_code=0, finished_at=now)
+    delta = PlanDelta.objects.create(
+        original_plan=original,
+        new_plan=new,
+        run=run,
+        delta_data=diff(original.plan(), plan),
+        triggered_by=triggered_by,
+    )
+    payload = {"delta": delta.delta_data, "triggered_by": triggered_by, "plan": plan.digest}
+    record_event("autofix.replanned", tenant=run.tenant, subject=run, payload=payload)
+    metrics.replans_total.inc()
+    return delta

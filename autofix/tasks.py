@@ -1,0 +1,20 @@
+"""Queue entry points."""
+
+from __future__ import annotations
+
+import logging
+
+from autofix import orchestrator
+from metabuilder.builds.errors import LeaseBusy, RunNotFound
+
+logger = logging.getLogger("autofix")
+
+
+def advance_run(run_id: str) -> None:
+    """Go on with a run. Safe to deliver twice or late: advance() re-reads the run under its lease."""
+    try:
+        orchestrator.advance(run_id)
+    except LeaseBusy:
+        logger.info("another holder has the run", extra={"run_id": run_id})
+    except RunNotFound:
+        logger.info("the run is gone", extra={"run_id": run_id})

@@ -1,0 +1,105 @@
+"""Wake-ups. The only module that knows django_q.
+
+The database is the truth and a message only says "look at this run": it may be delivered twice, late or never. A
+message's `lock` column means "not before", so a row with a future lock is a durable timer (the library has no public
+call for it; a test holds this row against the installed version).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+from django_q.conf import Conf
+from django_q.humanhash import uuid as task_id
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from metabuilder.builds.leases import process_name
+from metabuilder.builds.models import BuildRun, WorkerHeartbeat
+from metabuilder.builds.states import RunStatus
+
+HEARTBEAT_SECONDS = 2.0
+ALIVE_SECONDS = 10.0
+# A run whose wake-up was due this long ago, and which nobody holds or has queued, has lost it.
+LOST_AFTER = timedelta(seconds=4)
+
+
+@transaction.atomic
+def enqueue_advance(run_id: UUID | str, due_at: datetime | None = None) -> None:
+    """Wake the orchestrator for a run, now or at `due_at`: a row in the caller's transaction."""
+    due = due_at or timezone.now()
+    name, identifier = task_id()
+    task = {
+        "id": identifier,
+        "name": name,
+        "func": settings.METABUILDER_ADVANCE_TASK,
+        "args": (str(run_id),),
+        "kwargs": {},
+        "ack_failure": True,
+        "started": timezone.now(),
+    }
+    message = OrmQ.objects.create(key=Conf.CLUSTER_NAME, payload=SignedPackage.dumps(task), lock=due)
+    BuildRun.objects.filter(pk=run_id).update(wake_at=due, wake_message=message.pk)
+
+
+def requeue_lost() -> list[UUID]:
+    """Queue again every run that should move and that nobody holds: expired leases and lost wake-ups."""
+    now = timezone.now()
+    # A message that a worker has taken has its lock far ahead (the queue's own redelivery), so it counts as gone.
+    queued = OrmQ.objects.filter(pk=OuterRef("wake_message"), lock__lte=now)
+    unheld = Q(lease_expires_at__isnull=True, wake_at__lt=now - LOST_AFTER) | Q(lease_expires_at__lt=now)
+    lost = (
+        BuildRun.objects.active()
+        .filter(unheld, hold=False, foreground=False)
+        .exclude(status__in=[RunStatus.WAITING_RETRY, RunStatus.WAITING_APPROVAL], wake_at__gt=now)
+        .exclude(status=RunStatus.WAITING_APPROVAL, wake_at__isnull=True)
+        .filter(~Exists(queued))
+        .values_list("pk", flat=True)
+    )
+    found = list(lost[:500])
+    for run_id in found:
+        enqueue_advance(run_id)
+    return found
+
+
+def queue_depth() -> int:
+    """Return how many wake-ups are due and not yet taken."""
+    return OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lte=timezone.now()).count()
+
+
+def beat() -> None:
+    """Say that this worker lives."""
+    now = timezone.now()
+    WorkerHeartbeat.objects.update_or_create(
+        name=process_name(), defaults={"seen_at": now}, create_defaults={"seen_at": now, "started_at": now}
+    )
+    WorkerHeartbeat.objects.filter(seen_at__lt=now - timedelta(days=1)).delete()
+
+
+def end_beat() -> None:
+    WorkerHeartbeat.objects.filter(name=process_name()).delete()
+
+
+def worker_alive() -> bool:
+    since = timezone.now() - timedelta(seconds=ALIVE_SECONDS)
+    return WorkerHeartbeat.objects.filter(seen_at__gte=since).exists()
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """Run the queue's worker processes for as long as the block runs; they end with it."""
+    from django_q.cluster import Cluster  # starts multiprocessing machinery at import
+
+    running = Cluster()
+    running.start()
+    try:
+        yield
+    finally:
+        running.stop()
