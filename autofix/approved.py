@@ -20,7 +20,7 @@ from metabuilder.builds.models import BuildStep
 from metabuilder.builds.plans import parse_plan
 from metabuilder.builds.states import RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
-from metabuilder.builds.workspaces import FrozenCandidate
+from metabuilder.builds.candidates import FrozenCandidate
 
 if TYPE_CHECKING:
     from autofix.healing import Healer

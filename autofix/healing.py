@@ -89,7 +89,7 @@ class Healer:
             self.session.lease.hold()
             if run.first_signal is None:
                 type(run).objects.filter(pk=run.pk).update(first_signal=facts)
-            payload = {"step": step.name, "fingerprint": signal.fingerprint, **facts}
+            payload: dict[str, Any] = {"step": step.name, "fingerprint": signal.fingerprint, **facts}
             record_event("autofix.classified", tenant=run.tenant, subject=run, payload=payload)
         run.refresh_from_db()
         logger.info("failure classified", extra=budgets.log_fields(run, step, signal_type=signal.type.value))
@@ -215,7 +215,7 @@ class Healer:
                     move_step(step, target, lease=lease)
                 move_step(step, StepStatus.SUCCEEDED, lease=lease, last_exit_code=0, finished_at=timezone.now())
             if commit:
-                payload = {"step": step.name, "commit": commit, "fixer": candidate.fixer}
+                payload: dict[str, Any] = {"step": step.name, "commit": commit, "fixer": candidate.fixer}
                 payload |= {"diff": proof.diff.digest, "proof": proof.reason, "attempt": attempt.attempt}
                 record_event("autofix.patch_applied", tenant=run.tenant, subject=run, payload=payload)
         run.refresh_from_db()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +9,12 @@ from typing import Any
 
 import re2
 
+from autofix.loosening import groups, loosened
 from autofix.patterns.rule import Rule
 from autofix.reading import Block
 
 KEPT_FIRST, KEPT_LAST = 40, 60  # hits kept per rule: the first ones and the last ones
 SCANNED_PER_BLOCK = 400  # a rule that hits more often in one block is looked up again only near the block's end
-_COUNTED = re.compile(r"(?<!\\)\{(\d*),\d*\}")
 _SET_MEMORY = 512 * 1024 * 1024  # RE2's ceiling for automaton states, not what is used
 
 
@@ -36,9 +35,12 @@ def _options() -> re2.Options:
     return options
 
 
-def _loosened(pattern: str) -> str:
-    """A pattern that matches at least where `pattern` does, without counted repeats: those multiply automaton states."""
-    return _COUNTED.sub(lambda count: "*" if count[1] in ("", "0") else "+", pattern)
+def _set_of(rules: Sequence[Rule], group: Sequence[int]) -> re2.Set:
+    candidates = re2.Set.SearchSet(_options())
+    for index in group:
+        candidates.Add(f"(?m){loosened(rules[index].pattern)}".encode())
+    candidates.Compile()
+    return candidates
 
 
 class RuleSet:
@@ -48,17 +50,13 @@ class RuleSet:
         self.rules = tuple(rules)
         options = _options()
         self._patterns = [re2.compile(f"(?m){rule.pattern}".encode(), options) for rule in self.rules]
-        self._set = re2.Set.SearchSet(options)
-        for rule in self.rules:
-            self._set.Add(f"(?m){_loosened(rule.pattern)}".encode())
-        self._set.Compile()
+        self._first_pass = [(_set_of(self.rules, group), group) for group in groups([r.pattern for r in self.rules])]
 
     def hits(self, block: Block) -> Iterator[Hit]:
         """Yield at most one hit per rule and line; lines are in order within a rule, rules are not."""
-        if not self.rules:
-            return
-        for index in self._set.Match(block.text) or ():
-            yield from self._hits_of(index, block)
+        for candidates, group in self._first_pass:
+            for index in candidates.Match(block.text) or ():
+                yield from self._hits_of(group[index], block)
 
     def _hits_of(self, index: int, block: Block) -> Iterator[Hit]:
         pattern, rule, text = self._patterns[index], self.rules[index], block.text

@@ -30,7 +30,7 @@ from metabuilder.builds.environments import Aside, Environments
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from metabuilder.builds.workspaces import CandidateDiff, FrozenCandidate, TrialMark
+    from metabuilder.builds.candidates import CandidateDiff, FrozenCandidate, TrialMark
 
 SHOWN_DIFF_BYTES = 64 * 1024
 SET_UP_KINDS = frozenset({StepKind.SETUP, StepKind.INSTALL})
@@ -360,7 +360,7 @@ class CandidateWork:
             reason = f"it fails further on: {signal.message}"
         elif same_step and signal.fingerprint != self.failure.signal.fingerprint:
             reason += f", differently: {signal.message}"
-        return _with(
+        return replace(
             proof,
             level=level,
             reason=reason,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from autofix.failures import FailureSignal, FailureType, classify_failure
 from autofix.models import FailurePattern
-from autofix.patterns.rule import Rule
+from autofix.patterns.rule import CAUSE, Rule
 from metabuilder.builds.logs import stored_log
 from metabuilder.builds.models import BuildStep
 from metabuilder.builds.plans import StepSpec
@@ -35,7 +35,14 @@ def tenant_rules(tenant_id: UUID) -> list[Rule]:
     """A tenant's own rules, for `classify_failure`, which is pure."""
     rows = FailurePattern.objects.filter(tenant=tenant_id, enabled=True).order_by("created_at")
     return [
-        Rule(id=f"tenant.{row.name}", tool="tenant", type=FailureType(row.signal_type), pattern=row.pattern, sample="")
+        Rule(
+            id=f"tenant.{row.name}",
+            tool="tenant",
+            type=FailureType(row.signal_type),
+            weight=CAUSE,
+            pattern=row.pattern,
+            sample="",
+        )
         for row in rows[:200]
     ]
 

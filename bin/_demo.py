@@ -36,8 +36,12 @@ class Ending:
         return str(self.result.get("outcome") or self.result.get("error") or "no result")
 
     @property
+    def signal(self) -> dict[str, Any]:
+        return self.result.get("first_signal") or {}
+
+    @property
     def as_announced(self) -> bool:
-        return self.outcome == self.build["expected"]
+        return (self.signal.get("type"), self.outcome) == (self.build["type"], self.build["expected"])
 
     @property
     def gate(self) -> str | None:
@@ -68,51 +72,55 @@ def heal(build: dict[str, str]) -> Ending:
     return Ending(build=build, result=result, seconds=time.monotonic() - begun)
 
 
-def reason(ending: Ending) -> str:
-    signal = ending.result.get("first_signal") or {}
-    tried = ", ".join(f"{item['strategy']} {item['outcome']}" for item in ending.result.get("attempts", []))
-    return escape(f"{signal.get('type', '-')}: {signal.get('message', '')}\n{tried}".strip())
-
-
-def look_at(ending: Ending) -> str:
-    if ending.gate:
-        return "the gate, below"
-    return f"manage.py autofix_history {str(ending.result.get('run_id', ''))[:8]}"
+def what_happened(ending: Ending) -> str:
+    tried = [
+        f"{item['strategy']} on {item['step']}: {item['outcome']}"
+        for item in ending.result.get("attempts", [])
+    ]
+    cause = f"{ending.signal.get('type', 'no failure')}: {ending.signal.get('message', '')}"
+    return escape("\n".join([cause, *tried]))
 
 
 def summary(endings: list[Ending]) -> Table:
     table = Table(title="What happened", title_style="bold", show_lines=True)
-    for heading in ("Build", "Announced", "Ended", "Why, and what was tried", "Look next", "s"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("Build", no_wrap=True)
+    table.add_column("Announced", no_wrap=True)
+    table.add_column("Ended", no_wrap=True)
+    table.add_column("Why, and what was tried", overflow="fold")
     for ending in endings:
         style = "green" if ending.as_announced else "bold red"
-        ended = f"[{style}]{escape(ending.outcome)}[/]"
-        seconds = f"{ending.seconds:.0f}"
         table.add_row(
-            ending.build["name"], ending.build["expected"], ended, reason(ending), look_at(ending), seconds
+            f"{ending.build['name']}\n[dim]{ending.seconds:.0f} s[/]",
+            f"{ending.build['expected']}\n[dim]{ending.build['type']}[/]",
+            f"[{style}]{escape(ending.outcome)}[/]",
+            what_happened(ending),
         )
     return table
+
+
+def history(endings: list[Ending], manage: str) -> list[str]:
+    runs = [(ending.build["name"], ending.result.get("run_id")) for ending in endings]
+    return [f"  {manage} autofix_history {str(run)[:8]}  [dim]# {name}[/]" for name, run in runs if run]
 
 
 def next_steps(endings: list[Ending]) -> str:
     here = "METABUILDER_DATA_DIR=var/demo/data"
     manage = f"{here} .venv/bin/python manage.py"
-    lines = [f"Everything of this demo is under var/demo; start with cd {ROOT}"]
+    lines = [f"Everything of this demo is under var/demo. Where to look next, from {ROOT}:", ""]
+    lines += ["[bold]Every attempt[/], its decision and its reason:", *history(endings, manage)]
     if healed := next((e for e in endings if e.outcome == "healed"), None):
-        workspace = healed.result["workspace"]
+        lines += ["", "[bold]A fix[/] is a branch that its repository can fetch:"]
         lines += [
-            "",
-            "[bold]A fix[/] is on a branch of the repository that was healed, its files in a workspace:",
+            f"  git -C {PROJECTS.relative_to(ROOT) / healed.build['name']} fetch {healed.result['delivered']}"
         ]
-        lines += [f"  git -C {PROJECTS / healed.build['name']} branch --all", f"  cd {workspace}"]
     if gate := next((e.gate for e in endings if e.gate), None):
         lines += ["", "[bold]The gate[/] waits for a person. Nothing changes before somebody decides:"]
         lines += [f"  {manage} gates show {gate}"]
-        lines += [f'  {manage} gates approve {gate} --reason "rotated the password"']
-        lines += [f'  {manage} gates reject {gate} --reason "remove it first"']
+        lines += [f'  {manage} gates approve {gate} --comment "password rotated"']
+        lines += [f'  {manage} gates reject {gate} --reason "rotate it first"']
         lines += ["or in the browser, with the login that this prints:", f"  {here} bin/serve"]
         lines += [f"  http://127.0.0.1:8000/admin/approvals/approvalgate/{gate}/change/"]
-    lines += ["", f"[bold]Your own build[/]: {sys.executable} manage.py heal PATH"]
+    lines += ["", "[bold]Your own build[/]: .venv/bin/python manage.py heal PATH"]
     return "\n".join(lines)
 
 
@@ -123,7 +131,7 @@ def main() -> int:
     os.environ["METABUILDER_DATA_DIR"] = str(DATA)
     endings = []
     for number, build in enumerate(builds, start=1):
-        console.rule(f"[bold]{number} of {len(builds)}: {build['title']}[/] (announced: {build['expected']})")
+        console.rule(f"[bold]{number} of {len(builds)}: {build['title']}[/] ({build['expected']}?)")
         endings.append(heal(build))
     console.print()
     console.print(summary(endings))

@@ -14,7 +14,7 @@ env = environ.Env()
 
 
 def _choice(name: str, choices: tuple[str, ...], default: str) -> str:
-    value = env.str(name, default)
+    value = str(env.str(name, default))
     if value not in choices:
         raise ImproperlyConfigured(f"{name}={value!r}: expected one of {', '.join(choices)}")
     return value
@@ -22,7 +22,7 @@ def _choice(name: str, choices: tuple[str, ...], default: str) -> str:
 
 def _number(name: str, default: float, *, minimum: float) -> float:
     try:
-        value = env.float(name, default)
+        value = float(env.float(name, default))
     except ValueError as error:
         raise ImproperlyConfigured(f"{name}={os.environ[name]!r}: expected a number") from error
     if value < minimum:
@@ -39,7 +39,7 @@ def _flag(name: str, default: bool) -> bool:
 
 def _own_secret(name: str) -> str:
     """Return the variable, or a secret generated once in the data directory (readable by its owner only)."""
-    if value := env.str(name, ""):
+    if value := str(env.str(name, "")):
         return value
     path = METABUILDER_DATA_DIR / name.lower()
     if not path.exists():
@@ -186,6 +186,9 @@ METABUILDER_LEASE_SECONDS = _number("METABUILDER_LEASE_SECONDS", 12, minimum=3)
 METABUILDER_RECONCILE_SECONDS = _number("METABUILDER_RECONCILE_SECONDS", 5, minimum=0.1)
 
 _json_logs = _flag("METABUILDER_JSON_LOGS", IN_PRODUCTION)
+_log_level = _choice(
+    "METABUILDER_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO" if IN_PRODUCTION else "WARNING"
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -196,8 +199,16 @@ LOGGING = {
         },
         "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json" if _json_logs else "text"}},
-    "root": {"handlers": ["console"], "level": _choice(
-        "METABUILDER_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "WARNING" if not IN_PRODUCTION else "INFO"
-    )},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "json" if _json_logs else "text", "level": _log_level},
+        # The heads of the audit trail are its anchors outside the database (`verify_audit --anchor`).
+        "audit_heads": {
+            "class": "logging.handlers.WatchedFileHandler",
+            "filename": METABUILDER_DATA_DIR / "audit-heads.log",
+            "formatter": "text",
+            "delay": True,
+        },
+    },
+    "loggers": {"metabuilder.audit": {"level": "INFO", "handlers": ["audit_heads"]}},
+    "root": {"handlers": ["console"], "level": _log_level},
 }

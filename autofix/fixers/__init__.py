@@ -8,12 +8,15 @@ from importlib.metadata import entry_points
 from autofix.decision import Candidate
 from autofix.fixers.base import Failure, Fixer
 from autofix.fixers.django import MakeMigrations, MergeMigrations
+from autofix.fixers.machine import ExecutableBitFixer, TimeoutFixer
+from autofix.fixers.missing_tool import InstallStepFixer
 from autofix.fixers.moved import MovedDependencyFixer
 from autofix.fixers.requirement import RequirementFixer
+from autofix.fixers.stubs import NodeTypesFixer, StubsFixer
 from autofix.fixers.style_tools import STYLE_FIXERS
 
 GROUP = "metabuilder.fixers"
-BUILT_IN: tuple[Fixer, ...] = (*STYLE_FIXERS, MergeMigrations(), MakeMigrations(), RequirementFixer(), MovedDependencyFixer())
+BUILT_IN: tuple[Fixer, ...] = (*STYLE_FIXERS, MergeMigrations(), MakeMigrations(), RequirementFixer(), StubsFixer(), NodeTypesFixer(), MovedDependencyFixer(), ExecutableBitFixer(), InstallStepFixer(), TimeoutFixer())
 
 
 @cache

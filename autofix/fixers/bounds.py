@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,11 +15,10 @@ from autofix.fixers import declarations, project
 from autofix.fixers.base import CannotFix, Failure
 from autofix.fixers.declarations import Manifest
 from autofix.fixers.installs import Install, installs
-from autofix.fixers.requirement_text import Change, edit_requirements
 from metabuilder.builds.plans import Plan
 
 CONSTRAINTS = "constraints.txt"
-BUILD_CONSTRAINTS = "build-constraints.txt"
+BUILD_CONSTRAINTS = "constraints-build.txt"
 
 
 def write_bounds(root: Path, failure: Failure, limits: Mapping[str, str], reason: str) -> tuple[Plan | None, set[str]]:
@@ -42,11 +42,10 @@ def write_bounds(root: Path, failure: Failure, limits: Mapping[str, str], reason
     path = _indirect(root, found, manifests, left)
     if path:
         return None, {*places, path}
-    _write_constraints(root, CONSTRAINTS, left, reason)
-    plan = replanning.with_install_env(
-        failure.plan, {i.step for i in found}, {"UV_CONSTRAINT": CONSTRAINTS, "PIP_CONSTRAINT": CONSTRAINTS}, failure.step.name
-    )
-    return plan, {*places, CONSTRAINTS}
+    path = _write_constraints(root, found, CONSTRAINTS, left, reason)
+    env = {"UV_CONSTRAINT": path, "PIP_CONSTRAINT": path}
+    plan = replanning.with_install_env(failure.plan, {i.step for i in found}, env, failure.step.name)
+    return plan, {*places, path}
 
 
 def write_build_bounds(root: Path, failure: Failure, limits: Mapping[str, str], reason: str) -> tuple[Plan | None, set[str]]:
@@ -54,10 +53,10 @@ def write_build_bounds(root: Path, failure: Failure, limits: Mapping[str, str], 
     manifest = Manifest("toml", "pyproject.toml", ("build-system", "requires"))
     if limits and all(declarations.bound(root, manifest, name, limit) for name, limit in limits.items()):
         return None, {manifest.path}
-    _write_constraints(root, BUILD_CONSTRAINTS, limits, reason)
-    env = {"UV_BUILD_CONSTRAINT": BUILD_CONSTRAINTS, "PIP_CONSTRAINT": BUILD_CONSTRAINTS}
-    plan = replanning.with_install_env(failure.plan, {i.step for i in installs(failure.plan, root)}, env, failure.step.name)
-    return plan, {BUILD_CONSTRAINTS}
+    found = installs(failure.plan, root)
+    path = _write_constraints(root, found, BUILD_CONSTRAINTS, limits, reason)
+    env = {"UV_BUILD_CONSTRAINT": path, "PIP_CONSTRAINT": path}
+    return replanning.with_install_env(failure.plan, {i.step for i in found}, env, failure.step.name), {path}
 
 
 def _indirect(root: Path, found: list[Install], manifests: list[Manifest], limits: Mapping[str, str]) -> str | None:
@@ -73,15 +72,10 @@ def _indirect(root: Path, found: list[Install], manifests: list[Manifest], limit
         return runtime.path if runtime and all(declarations.add(root, runtime, line) for line in lines) else None
     files = [m for m in manifests if m.kind == "requirements"]
     usable = [m for m in files if not declarations.source_of(root, m.path)]
-    if not usable or len({install.step for install in found}) > 1 and not _one_command(found):
-        return None
+    if not usable or not (found[0].files or all(install.files for install in found)):
+        return None  # something is resolved before the file is seen
     target = next((m for m in usable if not m.development), usable[0])
     return target.path if all(declarations.add(root, target, line) for line in lines) else None
-
-
-def _one_command(found: list[Install]) -> bool:
-    """Whether the commands that install requirement files also install everything else."""
-    return all(install.files for install in found if install.files or install.packages or install.projects)
 
 
 def _constrain(root: Path, path: str, line: str) -> bool:
@@ -107,13 +101,14 @@ def _uv_constraints(root: Path, lines: list[str]) -> bool:
     return True
 
 
-def _write_constraints(root: Path, path: str, limits: Mapping[str, str], reason: str) -> None:
-    text = project.read(root, path)
-    if text is None:
-        if (root / path).exists():
-            raise CannotFix(f"{path} exists and cannot be read")
-        text = f"# {reason}\n"
-    for name, limit in limits.items():
-        edited = edit_requirements(text, Change(f"{name}{limit}"))
-        text = edited if edited is not None else text
-    project.write(root, path, text)
+def _write_constraints(root: Path, found: list[Install], name: str, limits: Mapping[str, str], reason: str) -> str:
+    """Write a constraints file beside where the installs run; returns its path. Tighter bounds replace older ones."""
+    folders = {install.cwd for install in found}
+    path = posixpath.normpath(posixpath.join(folders.pop() if len(folders) == 1 else ".", name))
+    if (root / path).exists() and project.read(root, path) is None:
+        raise CannotFix(f"{path} exists and cannot be read")
+    if project.read(root, path) is None:
+        project.write(root, path, f"# {reason}\n")
+    for distribution, limit in limits.items():
+        _constrain(root, path, f"{distribution}{limit}")
+    return path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -69,8 +69,15 @@ def installs(plan: Plan, root: Path) -> list[Install]:
             for command in parse(text):
                 install = _install(step, command)
                 if install:
-                    found.append(install)
+                    found.append(_with_constraints_of(step, install))
     return found
+
+
+def _with_constraints_of(step: StepSpec, install: Install) -> Install:
+    """The install with the constraint files that the step's environment names."""
+    named = {step.env[key] for key in ("UV_CONSTRAINT", "PIP_CONSTRAINT") if key in step.env}
+    paths = [posixpath.normpath(posixpath.join(step.cwd, path)) for path in sorted(named)]
+    return replace(install, constraints=(*install.constraints, *paths)) if paths else install
 
 
 def _install(step: StepSpec, command: SimpleCommand) -> Install | None:
@@ -192,6 +199,12 @@ def site_packages(root: Path, env: str | None) -> list[Path]:
 def versions(root: Path, env: str | None) -> dict[str, str]:
     """Canonical name to version of what is installed."""
     return {canonicalize_name(d.name): d.version for d in installed(root, env) if d.name and d.version}
+
+
+def built_here(root: Path, env: str | None) -> set[str]:
+    """Canonical names of the distributions that were built from a directory: the project itself, for one."""
+    local = [d for d in installed(root, env) if "dir_info" in (d.read_text("direct_url.json") or "")]
+    return {canonicalize_name(d.name) for d in local if d.name}
 
 
 def is_importable(root: Path, env: str | None, module: str) -> bool:

@@ -64,7 +64,7 @@ class _Search:
     def _ladder(self, suspect: Suspect, releases: Releases) -> Iterator[str]:
         """Bounds that dates give, each once."""
         newest = versions(self.bench.root, self.env).get(suspect.distribution) or releases.at(None)
-        seen = set(self.limits.get(suspect.distribution, ""))
+        seen = {self.limits.get(suspect.distribution)}
         for date in dates_around(self.failure.committed_at, self.now):
             version = releases.at(date)
             limit = just_above(version, newest) if version and version != newest else None
@@ -129,8 +129,12 @@ def _by_bounds(search: _Search) -> Trials:
 
 
 def _choose(search: _Search, log: str) -> Suspect | None:
-    """The first suspect for whom there is another bound; the bound is put in force."""
-    for suspect in find_suspects(search.bench.root, search.env, log):
+    """The first suspect for whom there is another bound; the bound is put in force.
+
+    Where the failure blames nobody new, those bound before may have to go further back, the latest first.
+    """
+    bound_before = [Suspect(name) for name in reversed(search.limits)]
+    for suspect in [*find_suspects(search.bench.root, search.env, log), *bound_before]:
         search.seen[suspect.distribution] = None
         if suspect.distribution in search.hopeless:
             continue

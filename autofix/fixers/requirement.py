@@ -123,11 +123,16 @@ def pins_exactly(requirements: Sequence[str]) -> bool:
 
 
 def declare(bench: Bench, failure: Failure, distribution: str, *, development: bool) -> str:
-    """Declare a distribution in the style of the manifest that suits it; returns where. Raises CannotFix."""
+    """Declare a distribution in the manifest that suits it; returns where. Raises CannotFix."""
     manifests = declarations.installed_manifests(bench.root, installs(failure.plan, bench.root))
     manifest = choose_manifest(manifests, development=development)
     if manifest is None:
         raise CannotFix("no step of the plan installs a file in which requirements are declared")
+    return declare_in(bench, failure, manifest, distribution)
+
+
+def declare_in(bench: Bench, failure: Failure, manifest: Manifest, distribution: str) -> str:
+    """Declare a distribution in the style of a manifest; returns where. Raises CannotFix."""
     requirement = declared_elsewhere(bench.root, distribution) or distribution
     if pins_exactly(declarations.declared(bench.root, manifest)):
         requirement = newest_version(bench, failure, distribution) or requirement

@@ -10,7 +10,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from autofix.fixers import names
-from autofix.fixers.installs import owner_of_file, owner_of_module, versions
+from autofix.fixers.installs import built_here, owner_of_file, owner_of_module, versions
 
 _IMPORT_NAME = re.compile(
     r"cannot import name '([\w.]+)' from (?:partially initialized module )?'([\w.]+)'(?: \((?:most likely[^)]*\) \()?([^)\n]*)\))?"
@@ -54,7 +54,10 @@ def find_suspects(root: Path, env: str | None, log: str) -> list[Suspect]:
     """Whom to blame, the most likely first; empty where the log blames no installed distribution."""
     found = list(_by_build(log)) or [*_by_symbol(root, env, log), *_by_frame(root, env, log)]
     unique: dict[tuple[str, str | None], Suspect] = {}
+    own = built_here(root, env)
     for suspect in found:
+        if suspect.distribution in own:
+            continue  # the project itself
         unique.setdefault((suspect.distribution, suspect.module), suspect)
     return list(unique.values())
 

@@ -44,7 +44,7 @@ _NEUTRALISERS = (
 _PATTERNS = tuple((re.compile(pattern, re.MULTILINE), why) for pattern, why in _NEUTRALISERS)
 
 _TAMPERING = re.compile(
-    r"\b(?:rm|mv|unlink|shred|truncate|sed\s+(?:-\w*i|--in-place)|perl\s+-\w*i|patch|ed|tee|dd|ln|chmod\s+(?!\+x)|git|install\s+-"
+    r"\b(?:rm|mv|unlink|shred|truncate|sed\s+(?:-\w*i|--in-place)|perl\s+-\w*i|patch|ed|tee|dd|ln|chmod\s+(?!\+x)|git"
     r"|cp|touch|kill|pkill|killall|eval|base64|nc|sudo|su|export|alias|source)\b"
     r"|(?<![0-9&])>{1,2}(?!\s*(?:/dev/null|&))|\bpython3?\s+-c\b|\bnode\s+-e\b|\bperl\s+-e\b"
     r"|\|\s*(?:ba|z|da)?sh\b|\bcurl\b|\bwget\b|<<|\$\(|`|:\s*\(\)"

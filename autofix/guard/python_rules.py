@@ -154,9 +154,9 @@ def _assertions(node: ast.AST) -> Counter[str]:
     for child in ast.walk(node):
         if isinstance(child, ast.Assert):
             found[dump(child.test)] += 1
-        elif (isinstance(child, ast.Call) and _ASSERTING.search(
-            getattr(child.func, "attr", dotted(child.func))
-        )) or isinstance(child, ast.Raise):
+        elif (
+            isinstance(child, ast.Call) and _ASSERTING.search(getattr(child.func, "attr", dotted(child.func)))
+        ) or isinstance(child, ast.Raise):
             found[dump(child)] += 1
     return found
 

@@ -116,7 +116,9 @@ def _check_test_text(text: ChangedText) -> Iterator[Finding]:
 
 
 def _uncommented(content: str, suffix: str) -> str:
-    return " ".join(_tokens(content, suffix))
+    if suffix not in kinds.C_LIKE_SUFFIXES:
+        return _HASH_COMMENT.sub(" ", content)
+    return _TOKEN.sub(lambda match: " " if match.lastgroup == "comment" else match.group(), content)
 
 
 def _tokens(content: str, suffix: str) -> list[str]:

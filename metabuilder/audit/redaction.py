@@ -17,6 +17,7 @@ REDACTED = b"[redacted]"
 SHORTEST_SECRET = 4  # replacing every "1" or "on" would destroy the text and protect nothing
 HELD = 64 << 10  # a line longer than this is redacted and released in pieces
 OVERLAP = 4 << 10  # of which this much is looked at again with what follows
+CONTEXT = 256  # the name before a secret is never longer
 KEY_LINES = 400  # a private key is never longer
 
 # What a token looks like wherever it stands. The whole match is the secret, or its only group.
@@ -76,8 +77,9 @@ OPTION = (
 PLAIN_WORDS = frozenset(
     b"""string str text bytes int integer number float bool boolean any object array list dict map none null
     nil true false undefined unset empty yes no on off optional required secretstr char varchar field passed
-    failed error ok skipped xfail missing invalid expired found not is are was must should cannot expected default
-    redacted hidden masked value type to or and with from for in the of option flag argument file name if when
+    failed error ok skipped xfail missing invalid expired found not is are was must should cannot expected
+    default redacted hidden masked value type to or and with from for in the of option flag argument file name
+    if when
     has set given""".split()
 )
 KEY_BEGIN = rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
@@ -136,6 +138,7 @@ class Redactor:
         self._held = b""
         self._key_lines_left = 0  # above 0 inside a private key
         self._key_seen = False  # a line of its body has been seen
+        self._newline_owed = b""  # of the last line dropped, should the key turn out to have ended there
         self._in_long_secret = False  # the piece before ended inside a secret
 
     def feed(self, data: bytes) -> bytes:
@@ -154,14 +157,14 @@ class Redactor:
         return self._redact_lines(rest)
 
     def _release_piece(self) -> bytes:
-        """Release a part of a very long line that no secret found in it crosses."""
+        """Release a part of a very long line; neither a secret nor what gives it away crosses the cut."""
         cut = len(self._held) - self._overlap
         for start, end in self._spans(self._held):
-            if start < cut < end:
-                cut = start or end
+            if start - CONTEXT < cut < end:
+                cut = end
         piece, self._held = self._held[:cut], self._held[cut:]
         redacted = self._redact_lines(piece)
-        self._in_long_secret = not self._held  # a secret without end: what follows belongs to it
+        self._in_long_secret |= not self._held  # a secret without end: what follows belongs to it
         return redacted
 
     def _redact_lines(self, data: bytes) -> bytes:
@@ -191,16 +194,17 @@ class Redactor:
                     return
                 yield data[at : begin.start()] + REDACTED
                 at, self._key_lines_left, self._key_seen = begin.end(), KEY_LINES, False
+                self._newline_owed = b""
             end_of_line = data.find(b"\n", at) + 1 or len(data)
             line = data[at:end_of_line]
             if end := _key_end.search(line):
                 at, self._key_lines_left = at + end.end(), 0
             elif self._belongs_to_key(line):
                 at, self._key_lines_left = end_of_line, self._key_lines_left - 1
+                self._newline_owed = b"\n" if line.endswith(b"\n") else b""
             else:
                 self._key_lines_left = 0
-                if at and data[at - 1 : at] == b"\n":
-                    yield b"\n"
+                yield self._newline_owed
 
     def _belongs_to_key(self, line: bytes) -> bool:
         if _key_line.search(line):

@@ -36,12 +36,15 @@ def local_user() -> tuple[Tenant, User]:
 def account(tenant_slug: str | None, username: str | None) -> tuple[Tenant, User]:
     """Return the tenant and user a command acts as; the local ones where neither is named."""
     tenant, user = local_user()
-    if tenant_slug and (tenant := Tenant.objects.filter(slug=tenant_slug).first()) is None:
-        raise UnknownAccount(f"no tenant {tenant_slug!r}; existing: {', '.join(sorted(_slugs()))}")
-    if username and (user := get_user_model().objects.filter(username=username).first()) is None:
-        raise UnknownAccount(f"no user {username!r}")
+    if tenant_slug:
+        named = Tenant.objects.filter(slug=tenant_slug).first()
+        if named is None:
+            known = ", ".join(Tenant.objects.order_by("slug").values_list("slug", flat=True)[:20])
+            raise UnknownAccount(f"no tenant {tenant_slug!r}; there are {known}")
+        tenant = named
+    if username:
+        found = get_user_model().objects.filter(username=username).first()
+        if found is None:
+            raise UnknownAccount(f"no user {username!r}")
+        user = found
     return tenant, user
-
-
-def _slugs() -> list[str]:
-    return list(Tenant.objects.values_list("slug", flat=True)[:20])

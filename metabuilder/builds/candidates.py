@@ -93,8 +93,8 @@ def freeze(files: WorkTree, mark: TrialMark) -> tuple[FrozenCandidate, frozenset
 def describe(repo: Repository, frozen: FrozenCandidate) -> CandidateDiff:
     """Return a candidate's changes with their contents."""
     oids = [oid for change in frozen.changes for oid in (change.old_oid, change.new_oid) if oid]
-    contents = dict(zip(oids, repo.blobs(oids), strict=True))
-    contents_of = {None: None, **contents}
+    contents_of: dict[str | None, bytes | None] = dict(zip(oids, repo.blobs(oids), strict=True))
+    contents_of[None] = None
     files = tuple(
         FileChange(
             change.path,

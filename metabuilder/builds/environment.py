@@ -49,8 +49,8 @@ CREDENTIAL_NAME = re.compile(
 )
 # A URL with a user name or password in it, wherever it stands in the value (GOPROXY is a list of URLs).
 USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@")
-# The user's registry configuration, copied without the credentials that may stand in it. Files that hold nothing
-# else (.netrc, .pypirc, .docker, .ssh, .aws, cargo's credentials.toml) are not here.
+# The user's registry configuration, copied without the credentials that may stand in it. Files that hold
+# nothing else (.netrc, .pypirc, .docker, .ssh, .aws, cargo's credentials.toml) are not here.
 CONFIGURATION = (".npmrc", ".yarnrc", ".pip/pip.conf", ".config/pip/pip.conf", ".config/uv/uv.toml")
 # Tool managers whose shims stand on PATH and look below the home.
 TOOLS = (".pyenv", ".nvm", ".volta", ".asdf", ".sdkman", ".tool-versions")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metabuilder.builds.products import ENVIRONMENTS
+from metabuilder.builds.safe_paths import remove_tree
 from metabuilder.builds.workspace_setup import read_json, write_json
-from metabuilder.builds.worktrees import remove_tree
 
 if TYPE_CHECKING:
     from metabuilder.builds.workspaces import Workspace

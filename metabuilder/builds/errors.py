@@ -47,6 +47,13 @@ class RunNotFound(MetabuilderError):
         super().__init__(f"no run {run_id}")
 
 
+class RunAmbiguous(MetabuilderError):
+    code, http_status = "run_ambiguous", 400
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__(f"more than one run begins with {prefix}; give more of its id")
+
+
 class RunNotRetryable(MetabuilderError):
     """Only a failed, rolled back or cancelled run can be retried. Nothing was changed."""
 

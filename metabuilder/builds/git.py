@@ -1,7 +1,7 @@
 """The only place that runs git: cut off from hooks, filters, drivers, prompts and everybody's configuration.
 
 What a repository brings along (`.gitattributes`, `.gitmodules`) is data here: attributes are overridden by
-the engine's own, drivers exist only in configuration, and that is read from a directory that no step writes to.
+the engine's own, drivers exist only in configuration, and that is read from where no step writes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ SAFE_CONFIG = (
     "core.compression=1",
     "core.pager=cat",
     "core.askPass=",
+    "core.alternateRefsCommand=true",
     "core.sshCommand=ssh -oBatchMode=yes",
     "credential.helper=",
     "commit.gpgSign=false",
@@ -69,12 +70,13 @@ _INHERITED = (
     "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO",
 )  # fmt: skip
 
-_URL_PASSWORD = re.compile(r"(?<=://)[^/\s@]+@")
+_WEB_USER = re.compile(r"(https?://)[^/\s@]+@")  # there a token is often the user name
+_PASSWORD = re.compile(r"(://[^/\s:@]+):[^/\s@]+@")
 
 
 def hide_credentials(text: str) -> str:
-    """Remove `user:password@` from every URL in `text`."""
-    return _URL_PASSWORD.sub("", text)
+    """Remove passwords, and on the web user names too, from every URL in `text`."""
+    return _PASSWORD.sub(r"\1@", _WEB_USER.sub(r"\1", text))
 
 
 def environment(protocols: str = "file") -> dict[str, str]:

@@ -74,6 +74,10 @@ def reap() -> tuple[dict[int, int], bool]:
         ended[pid] = status
 
 
+def count_alive() -> int:
+    return sum(process.alive for process in descendants(os.getpid()))
+
+
 def drain(descriptor: int, size: int = 65536) -> bytes:
     try:
         return os.read(descriptor, size)
@@ -142,7 +146,7 @@ class Warden:
             if self.channel.fileno() in events and not self.stop_asked(request["grace"]):
                 self.end_tree()  # the engine is gone, or gave up in the middle
                 os._exit(1)
-            if max_processes and len(descendants(os.getpid())) > max_processes:
+            if max_processes and count_alive() > max_processes:
                 self.over_limit, self.stop_at = True, time.monotonic()
 
     def patience(self, max_processes: int | None) -> float | None:

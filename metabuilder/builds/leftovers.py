@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -73,8 +74,12 @@ def end_leftovers(identity: Mapping[str, Any] | None, run_token: str) -> int:
     spare = (os.getpgrp(),)
     ended: set[int] = set()
     if known:
+        # The keeper itself goes last: as long as it lives, orphans of its tree become its children.
         ended = processes.end_all(
-            lambda: processes.below({known.pid}) if known.is_alive() else [], spare_groups=spare
+            lambda: processes.descendants(known.pid) if known.is_alive() else [], spare_groups=spare
         )
+        root = processes.read_process(known.pid)
+        if root and known.is_alive() and processes.send_signal(root, signal.SIGKILL):
+            ended.add(root.pid)
     ended |= processes.end_all(lambda: processes.carriers(run_token), spare_groups=spare)
     return len(ended)

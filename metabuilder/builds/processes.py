@@ -60,12 +60,12 @@ def all_processes() -> list[Process]:
 
 
 def descendants(root: int) -> list[Process]:
-    """Return everything alive below `root`, without `root` itself."""
+    """Return everything below `root`, without `root` itself. Zombies count: see `end_all`."""
     return [process for process in below({root}) if process.pid != root]
 
 
 def below(roots: Collection[int]) -> list[Process]:
-    """Return the roots and everything below them, as far as it is alive."""
+    """Return the roots and everything below them."""
     by_parent: dict[int, list[Process]] = {}
     found: list[Process] = []
     for process in all_processes():
@@ -74,7 +74,7 @@ def below(roots: Collection[int]) -> list[Process]:
             found.append(process)
     for process in found:  # grows while it is walked
         found += [child for child in by_parent.get(process.pid, ()) if child.pid not in roots]
-    return [process for process in found if process.alive]
+    return found
 
 
 def send_signal(process: Process, number: int) -> bool:
@@ -122,18 +122,24 @@ def end_all(
     spare_groups: Collection[int],
     reap: Callable[[], object] = lambda: None,
 ) -> set[int]:
-    """SIGKILL what `find` returns until it returns nothing new that can be killed. Return the pids ended."""
+    """SIGKILL what `find` returns until nothing that can be killed is left. Return the pids ended.
+
+    /proc is not read at one instant: the child of a process that is just exiting may be missed, for it is
+    handed to another parent meanwhile. Hence a zombie means "look again", and a reaper of the tree, which
+    collects its zombies, ends only when there are none. To others a zombie may stay for ever; three looks
+    have to do.
+    """
     ended: set[int] = set()
     deadline = time.monotonic() + END_SECONDS
-    while (found := find()) and time.monotonic() < deadline:
-        reached = signal_all(found, signal.SIGKILL, spare_groups=spare_groups)
+    looks_left = 3
+    while (found := find()) and looks_left and time.monotonic() < deadline:
+        alive = [process for process in found if process.alive]
+        fresh = {process.pid for process in alive} - ended
+        ended |= signal_all(alive, signal.SIGKILL, spare_groups=spare_groups)
         reap()
-        if not reached and any(read_process(process.pid) for process in found):
-            break  # another user's processes (sudo): nothing more can be done
-        pids = {process.pid for process in found}
-        if pids <= ended:
-            time.sleep(0.001)  # all were killed before and are on their way out
-        ended |= pids
+        if not fresh & ended:  # only zombies, what is on its way out, or another user's processes (sudo)
+            time.sleep(0.002)
+            looks_left -= not any(process.pid in ended for process in alive)
     return ended
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
+
+from metabuilder.builds.safe_paths import Parents
 
 # Directories that package managers fill and that can be built anew.
 ENVIRONMENTS = frozenset({".venv", "venv", "node_modules", ".tox", ".nox", "__pypackages__", ".bundle"})
@@ -29,3 +31,17 @@ def is_product_directory(name: str, entries: Collection[str]) -> bool:
 
 def is_environment(path: Path) -> bool:
     return path.name in ENVIRONMENTS or any((path / marker).is_file() for marker in MARKERS)
+
+
+def drop_bytecode(root: Path, sources: Iterable[str]) -> None:
+    """Delete what Python compiled from files that are about to be, or were, replaced.
+
+    A .pyc is matched to its source by size and mtime in whole seconds; a reset is quicker than that.
+    """
+    parents = Parents(root)
+    for path in sources:
+        if path.endswith(".py") and parents.are_real(f"{path.rpartition('/')[0]}/__pycache__/x".lstrip("/")):
+            source = root / path
+            for compiled in (source.parent / "__pycache__").iterdir():
+                if compiled.name.startswith(f"{source.stem}.") and compiled.suffix == ".pyc":
+                    compiled.unlink(missing_ok=True)

@@ -71,7 +71,7 @@ def requeue_lost() -> list[UUID]:
 
 def queue_depth() -> int:
     """Return how many wake-ups are due and not yet taken."""
-    return OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lte=timezone.now()).count()
+    return int(OrmQ.objects.filter(key=Conf.CLUSTER_NAME, lock__lte=timezone.now()).count())
 
 
 def beat() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
 from metabuilder.audit.services import record_event
-from metabuilder.builds.errors import RunNotCancellable, RunNotRetryable
+from metabuilder.builds.errors import RunAmbiguous, RunNotCancellable, RunNotFound, RunNotRetryable
 from metabuilder.builds.models import BuildRun, BuildStep, ScaffoldPlan, Tenant
 from metabuilder.builds.plans import Plan
 from metabuilder.builds.queue import enqueue_advance
@@ -76,6 +78,20 @@ def sync_steps(run: BuildRun, plan: Plan) -> None:
             BuildStep.objects.filter(pk=row.pk).update(**wanted)
     dropped = [row.pk for row in rows.values()]
     BuildStep.objects.filter(pk__in=dropped).update(status=StepStatus.SKIPPED, position=len(plan.steps))
+
+
+def find_run(prefix: str, user: User) -> BuildRun:
+    """Return the run of `user`'s tenants whose id begins so. Raises RunNotFound or RunAmbiguous."""
+    digits = prefix.replace("-", "").lower()
+    if not re.fullmatch(r"[0-9a-f]{4,32}", digits):
+        raise RunNotFound(prefix)
+    first, last = (UUID(digits.ljust(32, filler)) for filler in "0f")
+    found = BuildRun.objects.visible_to(user).filter(pk__range=(first, last))[:2]
+    if len(found) > 1:
+        raise RunAmbiguous(prefix)
+    if not found:
+        raise RunNotFound(prefix)
+    return found[0]
 
 
 def request_cancel(run: BuildRun, *, actor: User | None) -> BuildRun:

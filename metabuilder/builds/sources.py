@@ -354,7 +354,7 @@ def _receive_pack(source: Source) -> list[str]:
         return []
     options = (
         "-c safe.directory='*' -c core.hooksPath=/dev/null -c core.logAllRefUpdates=false"
-        " -c receive.autogc=false -c gc.auto=0 -c maintenance.auto=false -c receive.updateServerInfo=false"
-        " -c receive.denyNonFastForwards=true"
+        " -c core.alternateRefsCommand=true -c receive.autogc=false -c gc.auto=0"
+        " -c maintenance.auto=false -c receive.updateServerInfo=false -c receive.denyNonFastForwards=true"
     )
     return [f"--receive-pack=git {options} receive-pack"]

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from metabuilder.builds import sources
-from metabuilder.builds.git import ATTRIBUTES, Repository, run_git
+from metabuilder.builds.git import ATTRIBUTES, Repository, hide_credentials, run_git
+from metabuilder.builds.safe_paths import remove_tree
 from metabuilder.builds.sources import Source
-from metabuilder.builds.worktrees import WorkTree, remove_tree
+from metabuilder.builds.worktrees import WorkTree
 
 SOURCE_REFS = "refs/metabuilder/source/"
 
@@ -125,7 +126,6 @@ def read_facts(places: Places) -> Facts:
 
 def create(places: Places, source: Source, ref: str | None, *, include_worktree: bool) -> None:
     """Copy a source into a checkpoint repository and a working tree of the run's own."""
-    remove_tree(places.git_dir)  # of an earlier call that was cut short
     fresh = places.git_dir.with_name(f".new-{places.git_dir.name}")
     remove_tree(fresh)
     fresh.parent.mkdir(parents=True, exist_ok=True)
@@ -187,6 +187,7 @@ def populate(places: Places, facts: Facts, commit: str) -> None:
         (places.git_dir / "index").unlink(missing_ok=True)
         Repository(places.git_dir, root)("read-tree", "--reset", "-u", commit)
         _write_ordinary_git(places, facts, root / ".git")
+        remove_tree(places.directory)
         fresh.rename(places.directory)
     finally:
         remove_tree(fresh)
@@ -204,9 +205,7 @@ def _write_ordinary_git(places: Places, facts: Facts, git_dir: Path) -> None:
     shutil.copy2(ours / "index", git_dir / "index")
     if (ours / "shallow").exists():
         shutil.copy2(ours / "shallow", git_dir / "shallow")
-    origin = (
-        sources.hide_credentials(facts.source).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    )
+    origin = hide_credentials(facts.source).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     config = _config(ours, bare=False) + "[core]\nlogallrefupdates = true\n"
     config += f'[remote "origin"]\nurl = "{origin}"\nfetch = +refs/heads/*:refs/remotes/origin/*\n'
     head = facts.source_commit

@@ -2,22 +2,23 @@
 
 Two repositories: the workspace's own `.git`, an ordinary clone that steps may use and break, and the
 checkpoint repository outside of it, the only one that the engine's git works with. There
-`refs/heads/metabuilder/run-<id>` holds the fix commits, and `refs/metabuilder/checkpoints/<id>/<n>` the states
-worth going back to.
+`refs/heads/metabuilder/run-<id>` holds the fix commits, `refs/metabuilder/checkpoints/<id>/<n>` states to go
+back to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from metabuilder.builds import candidates, sources, workspace_setup
 from metabuilder.builds.candidates import CandidateDiff, FrozenCandidate, TrialMark
 from metabuilder.builds.environments import restore_left_aside
 from metabuilder.builds.git import Repository
+from metabuilder.builds.safe_paths import remove_tree
 from metabuilder.builds.sources import PROTECTED_BRANCHES, Source
 from metabuilder.builds.workspace_errors import (
     CandidateDoesNotApply,
@@ -28,7 +29,9 @@ from metabuilder.builds.workspace_errors import (
     WorkspaceMissing,
 )
 from metabuilder.builds.workspace_setup import Places, read_json, write_json
-from metabuilder.builds.worktrees import WorkTree, remove_tree
+from metabuilder.builds.worktrees import WorkTree
+
+__all__ = ["CandidateDiff", "FrozenCandidate", "TrialMark", "Workspace", "WorkspaceMissing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,13 @@ class Workspace:
         include_worktree: bool = False,
         allow_local: bool | None = None,
     ) -> Workspace:
-        """Copy `source` at `ref` (None: its HEAD) into a workspace; one that exists is opened instead.
+        """Copy `source` at `ref` (None: its HEAD) into a workspace; one that exists is opened or rebuilt.
 
         `allow_local` is explained at `Source.parse`.
         """
         places = Places(data_dir.resolve(), run_id)
+        if places.facts_file.exists():
+            return cls.rebuild(data_dir=data_dir, run_id=run_id)
         if not places.are_complete():
             parsed = Source.parse(source, allow_local=allow_local)
             workspace_setup.create(places, parsed, ref, include_worktree=include_worktree)
@@ -74,7 +79,7 @@ class Workspace:
 
     @classmethod
     def open(cls, *, data_dir: Path, run_id: str) -> Workspace:
-        """Take up a workspace as it was left, files untouched; environments left set aside are put back."""
+        """For the lease's holder: take up a workspace as it was left, with environments put back."""
         places = Places(data_dir.resolve(), run_id)
         if not places.are_complete():
             raise WorkspaceMissing(run_id)
@@ -97,6 +102,14 @@ class Workspace:
                 places, facts, _newest_checkpoint(repo, places, facts.base_commit).commit
             )
         return cls.open(data_dir=data_dir, run_id=run_id)
+
+    @classmethod
+    def inspect(cls, *, data_dir: Path, run_id: str) -> Workspace:
+        """Open a workspace to read paths, commits and the patch, also while somebody else works with it."""
+        places = Places(data_dir.resolve(), run_id)
+        if not places.are_complete():
+            raise WorkspaceMissing(run_id)
+        return cls(places)
 
     def recover(self) -> None:
         """Undo what a killed process had begun: its trial, or whatever came after the newest checkpoint.

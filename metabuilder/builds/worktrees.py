@@ -7,7 +7,6 @@ configuration found there, inside any repository that a step left in the tree.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from metabuilder.builds.git import Repository, nul_joined, nul_split
-from metabuilder.builds.products import PRODUCTS, is_environment, is_product_directory
+from metabuilder.builds.products import PRODUCTS, drop_bytecode, is_environment, is_product_directory
+from metabuilder.builds.safe_paths import Parents, remove_tree
 from metabuilder.builds.workspace_errors import CandidateDoesNotApply, GitFailed
 
 GITLINK = "160000"
@@ -93,7 +93,7 @@ class WorkTree:
         found = self.scan()
         if found:
             self._tree = None
-            kinds = _Parents(self.root)
+            kinds = Parents(self.root)
             present = [path for path in found.touched if self._is_ordinary(path) and kinds.are_real(path)]
             gone = set(found.touched).difference(present)
             if gone:
@@ -156,7 +156,7 @@ class WorkTree:
             self._make_writable()  # a step took its own permission away
             self.repo("read-tree", "--reset", "-u", tree)
         self._tree = tree
-        self._drop_bytecode(stale)
+        drop_bytecode(self.root, stale)
 
     def restore(
         self,
@@ -167,8 +167,8 @@ class WorkTree:
         """Make the non-ignored files exactly as in `tree`.
 
         `known` is what `beside` said when the files were as wanted: ignored files that are not in it go too,
-        or only those in `made` where that is given. With None, ignored files stay. Nothing is written or deleted
-        outside the root.
+        or only those in `made` where that is given. With None, ignored files stay. Nothing changes outside
+        the root.
         """
         self.switch(tree, spare=known or ())
         left = self.scan()
@@ -184,7 +184,7 @@ class WorkTree:
         for path in sorted(doomed):
             self._delete(path.rstrip("/"), keep=homes)
         for path, signature in (known or {}).items():
-            if signature == EMPTY and _Parents(self.root).are_real(path.rstrip("/")):
+            if signature == EMPTY and Parents(self.root).are_real(path.rstrip("/")):
                 with suppress(FileExistsError, NotADirectoryError):
                     (self.root / path).mkdir(parents=True)
 
@@ -268,8 +268,10 @@ class WorkTree:
             return
         for path in paths:
             if not os.access(self.root / path, os.R_OK, follow_symlinks=False):
-                (self.root / path).chmod(0o600)
-        self.repo("update-index", "-z", "--add", "--replace", "--stdin", stdin=nul_joined(paths))
+                with suppress(FileNotFoundError):
+                    (self.root / path).chmod(0o600)
+        # --remove: a background process of a step may have deleted one since.
+        self.repo("update-index", "-z", "--add", "--remove", "--replace", "--stdin", stdin=nul_joined(paths))
 
     def _is_ordinary(self, path: str) -> bool:
         try:
@@ -326,18 +328,6 @@ class WorkTree:
             self.repo("diff-index", "--cached", "-z", "--name-only", "--no-renames", tree).stdout
         )
 
-    def _drop_bytecode(self, paths: Iterable[str]) -> None:
-        # A .pyc is matched to its source by size and mtime in whole seconds; a reset is quicker than that.
-        parents = _Parents(self.root)
-        for path in paths:
-            if path.endswith(".py") and parents.are_real(path):
-                source = self.root / path
-                cache = source.parent / "__pycache__"
-                if cache.is_dir() and not cache.is_symlink():
-                    for compiled in cache.iterdir():
-                        if compiled.name.startswith(f"{source.stem}.") and compiled.suffix == ".pyc":
-                            compiled.unlink(missing_ok=True)
-
     def _make_writable(self) -> None:
         for directory, names, _ in os.walk(self.root):
             Path(directory).chmod(stat.S_IMODE(Path(directory).stat().st_mode) | stat.S_IRWXU)
@@ -361,7 +351,7 @@ class WorkTree:
 
     def _delete(self, path: str, keep: Collection[str] = ()) -> None:
         """Delete what is at `path` and the directories that this leaves empty. Follows no symlink."""
-        if not _Parents(self.root).are_real(path):
+        if not Parents(self.root).are_real(path):
             return
         target = self.root / path
         remove_tree(target)
@@ -372,43 +362,6 @@ class WorkTree:
             except OSError:
                 return
             parent = parent.rpartition("/")[0]
-
-
-class _Parents:
-    """Answers whether a path's parent directories are directories and no symlinks, each looked at once."""
-
-    def __init__(self, root: Path) -> None:
-        self._root, self._seen = root, {"": True}
-
-    def are_real(self, path: str) -> bool:
-        parent = path.rpartition("/")[0]
-        if parent not in self._seen:
-            self._seen[parent] = self.are_real(parent) and _is_real_directory(self._root / parent)
-        return self._seen[parent]
-
-
-def remove_tree(path: Path) -> None:
-    """Delete a file, symlink or directory, also one without write permission. It may be absent."""
-    if not _is_real_directory(path):
-        path.unlink(missing_ok=True)
-        return
-
-    def make_writable_and_retry(function: object, name: str, _: object) -> None:
-        Path(name).parent.chmod(0o700)
-        if _is_real_directory(Path(name)):
-            Path(name).chmod(0o700)
-            shutil.rmtree(name)
-        else:
-            Path(name).unlink(missing_ok=True)
-
-    shutil.rmtree(path, onerror=make_writable_and_retry)
-
-
-def _is_real_directory(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _note(path: Path, name: str, found: dict[str, Signature]) -> None:

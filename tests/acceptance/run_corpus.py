@@ -72,35 +72,22 @@ def environment(data_dir: Path) -> dict[str, str]:
     return kept | {"METABUILDER_DATA_DIR": str(data_dir), "NO_COLOR": "1"}
 
 
-def corpus_script(script: Path, directory: Path, scratch: Path) -> subprocess.CompletedProcess[str]:
+def bash(scratch: Path, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run bash in a user's environment with uv on the PATH, and nothing else of ours."""
     tools = scratch / "tools"
     tools.mkdir(exist_ok=True)
-    if not (tools / "uv").exists():  # the scripts want uv, and nothing else from our environment
+    if not (tools / "uv").exists():
         (tools / "uv").symlink_to(Path(sys.executable).parent / "uv")
     env = environment(scratch / "data")
     env["PATH"] += f":{tools}"
-    return subprocess.run(
-        ["bash", str(script), str(directory)], env=env, capture_output=True, text=True, timeout=600
-    )
+    return subprocess.run(["bash", *arguments], env=env, capture_output=True, text=True, timeout=600, cwd=cwd)
 
 
-def heal(source: Path, plan: dict, scratch: Path, *extra: str) -> tuple[int, dict, str]:
+def heal(source: Path, scratch: Path, *arguments: str) -> tuple[int, dict, str]:
     """Run `manage.py heal --json` as a user would; return exit status, result object and standard error."""
-    plan_file = scratch / "plan.json"
-    plan_file.write_text(json.dumps(plan))
-    command = [
-        sys.executable,
-        str(ROOT / "manage.py"),
-        "heal",
-        str(source),
-        "--plan",
-        str(plan_file),
-        "--json",
-    ]
+    command = [sys.executable, str(ROOT / "manage.py"), "heal", str(source), "--json", *arguments]
     env = environment(scratch / "data")
-    done = subprocess.run(
-        [*command, *extra], env=env, capture_output=True, text=True, timeout=1500, cwd=scratch
-    )
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=1500, cwd=scratch)
     lines = done.stdout.strip().splitlines()
     try:
         return done.returncode, json.loads(lines[-1]), done.stderr
@@ -128,13 +115,15 @@ def run_case(path: Path, scratch: Path) -> Verdict:
     case = json.loads((path / "case.json").read_text())
     verdict = Verdict(path.name)
     source = scratch / "source"
-    made = corpus_script(path / "make.sh", source, scratch)
+    made = bash(scratch, str(path / "make.sh"), str(source))
     if made.returncode:
         verdict.faults.append(f"make.sh failed: {made.stderr.strip()[-300:]}")
         return verdict
     before = tree_hash(source)
     begun = time.monotonic()
-    status, result, progress = heal(source, case["plan"], scratch)
+    plan_file = scratch / "plan.json"
+    plan_file.write_text(json.dumps(case["plan"]))
+    status, result, progress = heal(source, scratch, "--plan", str(plan_file))
     verdict.seconds = time.monotonic() - begun
     (scratch / "heal.log").write_text(progress)
     (scratch / "result.json").write_text(json.dumps(result, indent=2))
@@ -147,7 +136,7 @@ def run_case(path: Path, scratch: Path) -> Verdict:
     verdict.outcome = str(result.get("outcome"))
     verdict.signal = str((result.get("first_signal") or {}).get("type"))
     verdict.faults += _faults(case, status, result)
-    checked = corpus_script(path / "check.sh", Path(result["workspace"]), scratch)
+    checked = bash(scratch, str(path / "check.sh"), result["workspace"])
     if checked.returncode:
         verdict.faults.append(f"check.sh: {(checked.stderr or checked.stdout).strip()[-300:]}")
         verdict.false_heal = verdict.outcome == "healed" and checked.returncode == 1

@@ -41,7 +41,7 @@ class OrdinalCase(TestCase):
             ordinal(2)
         suffix.assert_called_once_with(2)
 '''
-CODE = '''import collections
+CODE = """import collections
 import os
 
 import yaml
@@ -66,7 +66,7 @@ def load(path: str) -> dict:
 def ordinal(number: int) -> str:
     suffix = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
-'''
+"""
 JS_TEST = """import { add } from './add';
 describe('add', () => {
   it('adds', () => {
@@ -100,13 +100,13 @@ JAVA_TEST = """class AddTest {
   void adds() { assertEquals(3, Add.add(1, 2)); }
 }
 """
-MIGRATION = '''from django.db import migrations, models
+MIGRATION = """from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
     dependencies = [("books", "0001_initial")]
     operations = [migrations.AddField("book", "subtitle", models.CharField(max_length=50, null=True))]
-'''
+"""
 PYPROJECT = """[project]
 name = "shop"
 dependencies = ["requests"]
@@ -165,42 +165,141 @@ CHEATS = [
     ("test-removed", in_tests(("def test_close", "def _test_close"))),
     ("test-removed", in_tests(("class OrdinalCase(TestCase)", "class Ordinal(TestCase)"))),
     ("test-changed", in_tests(("class OrdinalCase(TestCase)", "class OrdinalCase"))),
-    ("test-removed", change("shop/checks.py", "import unittest\nclass A(unittest.TestCase):\n    def test_a(self): self.fail()\n", "import unittest\n")),
+    (
+        "test-removed",
+        change(
+            "shop/checks.py",
+            "import unittest\nclass A(unittest.TestCase):\n    def test_a(self): self.fail()\n",
+            "import unittest\n",
+        ),
+    ),
     ("test-removed", change("tests/test_all.py", "from shop.testing import *\nx = 1\n", "x = 1\n")),
-    ("test-changed", in_tests(("(2, \"2nd\"), (113, \"113th\")", "(2, \"2nd\")"))),
+    ("test-changed", in_tests(('(2, "2nd"), (113, "113th")', '(2, "2nd")'))),
     # skipped, expected to fail, switched off
     ("test-skipped", in_tests(("def test_close", "@pytest.mark.skip\ndef test_close"))),
-    ("test-skipped", in_tests(("def test_close", "@pytest.mark.skipif(True, reason='later')\ndef test_close"))),
+    (
+        "test-skipped",
+        in_tests(("def test_close", "@pytest.mark.skipif(True, reason='later')\ndef test_close")),
+    ),
     ("test-skipped", in_tests(("def test_close", "@pytest.mark.xfail(strict=False)\ndef test_close"))),
-    ("test-skipped", in_tests(("import json\n", "import json\nimport unittest\n"), ("    def test_first", "    @unittest.skip('x')\n    def test_first"))),
-    ("test-skipped", in_tests(("TestCase, mock", "TestCase, mock, skip as later"), ("class OrdinalCase", "@later('x')\nclass OrdinalCase"))),
-    ("test-skipped", in_tests(("\n\n@pytest.mark.para", "\npytestmark = pytest.mark.skip\n\n@pytest.mark.para"))),
+    (
+        "test-skipped",
+        in_tests(
+            ("import json\n", "import json\nimport unittest\n"),
+            ("    def test_first", "    @unittest.skip('x')\n    def test_first"),
+        ),
+    ),
+    (
+        "test-skipped",
+        in_tests(
+            ("TestCase, mock", "TestCase, mock, skip as later"),
+            ("class OrdinalCase", "@later('x')\nclass OrdinalCase"),
+        ),
+    ),
+    (
+        "test-skipped",
+        in_tests(("\n\n@pytest.mark.para", "\npytestmark = pytest.mark.skip\n\n@pytest.mark.para")),
+    ),
     ("test-skipped", in_tests(("def test_close():\n", "def test_close():\n    pytest.skip('flaky')\n"))),
     ("test-skipped", in_tests(("def test_close():\n", "def test_close():\n    return\n"))),
-    ("test-skipped", in_tests(("    def setUp(self):\n", "    def setUp(self):\n        self.skipTest('x')\n"))),
+    (
+        "test-skipped",
+        in_tests(("    def setUp(self):\n", "    def setUp(self):\n        self.skipTest('x')\n")),
+    ),
     ("test-skipped", in_tests(("    def setUp(self):\n", "    __test__ = False\n\n    def setUp(self):\n"))),
-    ("test-skipped", in_tests(("import json\n", "import json\nimport pytest\nnothing = pytest.importorskip('nothing')\n"))),
+    (
+        "test-skipped",
+        in_tests(("import json\n", "import json\nimport pytest\nnothing = pytest.importorskip('nothing')\n")),
+    ),
     ("test-skipped", in_tests(('(113, "113th")', 'pytest.param(113, "113th", marks=pytest.mark.xfail)'))),
     ("test-changed", in_tests(("def test_close", "@getattr(pytest.mark, 'sk' + 'ip')\ndef test_close"))),
-    ("test-changed", in_tests(("        suffix.assert_called_once_with(2)\n", "        suffix.assert_called_once_with(2)\n\n\ndel test_close\n"))),
-    ("test-changed", in_tests(("        suffix.assert_called_once_with(2)\n", "        suffix.assert_called_once_with(2)\n\n\ntest_close = None\n"))),
-    ("test-removed", change("tests/test_a.py", "def test_a():\n    assert 1 == 2\n", "class A:\n    def test_a(self):\n        assert 1 == 2\n")),
-    ("assertion-removed", in_tests(("        suffix.assert_called_once_with(2)\n", "        suffix.assert_called_once_with(2)\n\n\ndef test_close():\n    pass\n"))),
+    (
+        "test-changed",
+        in_tests(
+            (
+                "        suffix.assert_called_once_with(2)\n",
+                "        suffix.assert_called_once_with(2)\n\n\ndel test_close\n",
+            )
+        ),
+    ),
+    (
+        "test-changed",
+        in_tests(
+            (
+                "        suffix.assert_called_once_with(2)\n",
+                "        suffix.assert_called_once_with(2)\n\n\ntest_close = None\n",
+            )
+        ),
+    ),
+    (
+        "test-removed",
+        change(
+            "tests/test_a.py",
+            "def test_a():\n    assert 1 == 2\n",
+            "class A:\n    def test_a(self):\n        assert 1 == 2\n",
+        ),
+    ),
+    (
+        "assertion-removed",
+        in_tests(
+            (
+                "        suffix.assert_called_once_with(2)\n",
+                "        suffix.assert_called_once_with(2)\n\n\ndef test_close():\n    pass\n",
+            )
+        ),
+    ),
     ("test-hook", change("tests/conftest.py", None, "collect_ignore = ['test_ordinal.py']\n")),
     ("test-skipped", change("conftest.py", None, "collect_ignore_glob = ['*']\n")),
-    ("test-hook", change("conftest.py", None, "def pytest_ignore_collect(collection_path):\n    return True\n")),
-    ("test-hook", change("tests/conftest.py", "import os\n", "import os\n\ndef pytest_runtest_makereport(item, call):\n    call.excinfo = None\n")),
-    ("test-hook", change("tests/conftest.py", "import pytest\n", "import pytest\n\n@pytest.fixture(autouse=True)\ndef calm():\n    yield\n")),
-    ("test-hook", in_tests(("class OrdinalCase", "def load_tests(loader, tests, pattern):\n    return loader.suiteClass()\n\nclass OrdinalCase"))),
+    (
+        "test-hook",
+        change("conftest.py", None, "def pytest_ignore_collect(collection_path):\n    return True\n"),
+    ),
+    (
+        "test-hook",
+        change(
+            "tests/conftest.py",
+            "import os\n",
+            "import os\n\ndef pytest_runtest_makereport(item, call):\n    call.excinfo = None\n",
+        ),
+    ),
+    (
+        "test-hook",
+        change(
+            "tests/conftest.py",
+            "import pytest\n",
+            "import pytest\n\n@pytest.fixture(autouse=True)\ndef calm():\n    yield\n",
+        ),
+    ),
+    (
+        "test-hook",
+        in_tests(
+            (
+                "class OrdinalCase",
+                "def load_tests(loader, tests, pattern):\n    return loader.suiteClass()\n\nclass OrdinalCase",
+            )
+        ),
+    ),
     # assertions
     ("assertion-removed", in_tests(("    assert ordinal(number) == text\n", "    ordinal(number)\n"))),
-    ("assertion-removed", in_tests(("    assert ordinal(number) == text\n", "    print(ordinal(number) == text)\n"))),
+    (
+        "assertion-removed",
+        in_tests(("    assert ordinal(number) == text\n", "    print(ordinal(number) == text)\n")),
+    ),
     ("assertion-removed", in_tests(("        suffix.assert_called_once_with(2)\n", ""))),
     ("assertion-loosened", in_tests(("== text", "== text or True"))),
     ("assertion-loosened", in_tests(("assert ordinal(number) == text", "assert True"))),
-    ("assertion-loosened", in_tests(("assert ordinal(number) == text", "assert (ordinal(number) == text, 'message')"))),
-    ("assertion-loosened", in_tests(("assert ordinal(number) == text", "assert ordinal(number) == ordinal(number)"))),
-    ("assertion-loosened", in_tests(("assert ordinal(number) == text", "assert ordinal(number) is not None"))),
+    (
+        "assertion-loosened",
+        in_tests(("assert ordinal(number) == text", "assert (ordinal(number) == text, 'message')")),
+    ),
+    (
+        "assertion-loosened",
+        in_tests(("assert ordinal(number) == text", "assert ordinal(number) == ordinal(number)")),
+    ),
+    (
+        "assertion-loosened",
+        in_tests(("assert ordinal(number) == text", "assert ordinal(number) is not None")),
+    ),
     ("assertion-loosened", in_tests(("assert ordinal(number) == text", "assert ordinal(number)"))),
     ("assertion-loosened", in_tests(("self.assertEqual(", "self.assertTrue("))),
     ("assertion-loosened", in_tests(("abs=1e-6", "abs=10"))),
@@ -209,63 +308,201 @@ CHEATS = [
     ("test-changed", in_tests(('"113th"', '"113rd"'))),
     ("test-changed", in_tests(("from shop.numbers import ordinal", "from tests.fakes import ordinal"))),
     ("test-changed", in_tests(("import json\n", "import json\nfrom tests.fakes import isinstance\n"))),
-    ("swallowed-exception", in_tests((ORDINAL, "def test_ordinal(number, text):\n    try:\n        assert ordinal(number) == text\n    except AssertionError:\n        pass"))),
-    ("swallowed-exception", in_tests(("import json\n", "import contextlib\nimport json\n"), (ORDINAL, "def test_ordinal(number, text):\n    with contextlib.suppress(AssertionError):\n        assert ordinal(number) == text"))),
-    ("assertion-loosened", in_tests(("class OrdinalCase", "class Any:\n    def __eq__(self, other):\n        return True\n\n\nclass OrdinalCase"))),
-    ("test-changed", in_tests(("    def setUp(self):", "    def assertEqual(self, *args):\n        return None\n\n    def setUp(self):"))),
+    (
+        "swallowed-exception",
+        in_tests(
+            (
+                ORDINAL,
+                "def test_ordinal(number, text):\n    try:\n        assert ordinal(number) == text\n    except AssertionError:\n        pass",
+            )
+        ),
+    ),
+    (
+        "swallowed-exception",
+        in_tests(
+            ("import json\n", "import contextlib\nimport json\n"),
+            (
+                ORDINAL,
+                "def test_ordinal(number, text):\n    with contextlib.suppress(AssertionError):\n        assert ordinal(number) == text",
+            ),
+        ),
+    ),
+    (
+        "assertion-loosened",
+        in_tests(
+            (
+                "class OrdinalCase",
+                "class Any:\n    def __eq__(self, other):\n        return True\n\n\nclass OrdinalCase",
+            )
+        ),
+    ),
+    (
+        "test-changed",
+        in_tests(
+            (
+                "    def setUp(self):",
+                "    def assertEqual(self, *args):\n        return None\n\n    def setUp(self):",
+            )
+        ),
+    ),
     ("test-changed", in_tests(('ordinal("x")', "ordinal('y')"))),
-    ("test-changed", edit("shop/numbers.py", '"""Numbers.\n\n>>> 1 + 1\n2\n"""\n', (">>> 1 + 1\n2", ">>> 1 + 1\n3"))),
-    ("test-changed", change("README.md", "Use it:\n\n    >>> add(1)\n    2\n\nmore", "Use it:\n\n    >>> add(1)\n    3\n\nmore")),
+    (
+        "test-changed",
+        edit("shop/numbers.py", '"""Numbers.\n\n>>> 1 + 1\n2\n"""\n', (">>> 1 + 1\n2", ">>> 1 + 1\n3")),
+    ),
+    (
+        "test-changed",
+        change(
+            "README.md",
+            "Use it:\n\n    >>> add(1)\n    2\n\nmore",
+            "Use it:\n\n    >>> add(1)\n    3\n\nmore",
+        ),
+    ),
     ("test-changed", change("tests/data/expected.json", '{"a": 1}', '{"a": 2}')),
-    ("snapshot-rewritten", change("src/__snapshots__/a.test.js.snap", "exports[`a`] = `1`;", "exports[`a`] = `2`;")),
+    (
+        "snapshot-rewritten",
+        change("src/__snapshots__/a.test.js.snap", "exports[`a`] = `1`;", "exports[`a`] = `2`;"),
+    ),
     # other languages
     ("test-skipped", edit("src/add.test.js", JS_TEST, ("it('adds'", "it.skip('adds'"))),
     ("test-skipped", edit("src/add.test.js", JS_TEST, ("it('adds'", "xit('adds'"))),
     ("test-skipped", edit("src/add.test.js", JS_TEST, ("describe('add'", "describe.skip('add'"))),
     ("test-skipped", edit("src/add.test.js", JS_TEST, ("it('throws'", "it.only('throws'"))),
     ("assertion-removed", edit("src/add.test.js", JS_TEST, ("    expect(add(1, 2)).toBe(3);\n", ""))),
-    ("assertion-removed", edit("src/add.test.js", JS_TEST, ("    expect(add(1, 2)).toBe(3);\n", "    // expect(add(1, 2)).toBe(3);\n"))),
+    (
+        "assertion-removed",
+        edit(
+            "src/add.test.js",
+            JS_TEST,
+            ("    expect(add(1, 2)).toBe(3);\n", "    // expect(add(1, 2)).toBe(3);\n"),
+        ),
+    ),
     ("test-changed", edit("src/add.test.js", JS_TEST, ("toBe(3)", "toBe(4)"))),
-    ("test-removed", edit("src/add.test.js", JS_TEST, ("it('throws', () => { expect(() => add()).toThrow(); });", ""))),
-    ("test-skipped", edit("add_test.go", GO_TEST, ("t *testing.T) {\n", 't *testing.T) {\n\tt.Skip("flaky")\n'))),
+    (
+        "test-removed",
+        edit("src/add.test.js", JS_TEST, ("it('throws', () => { expect(() => add()).toThrow(); });", "")),
+    ),
+    (
+        "test-skipped",
+        edit("add_test.go", GO_TEST, ("t *testing.T) {\n", 't *testing.T) {\n\tt.Skip("flaky")\n')),
+    ),
     ("test-removed", edit("add_test.go", GO_TEST, ("TestAdd", "testAdd"))),
     ("test-skipped", edit("src/lib.rs", RUST, ("#[test]", "#[test]\n    #[ignore]"))),
     ("test-changed", edit("src/lib.rs", RUST, ("(1, 2), 3", "(1, 2), add(1, 2)"))),
     ("test-skipped", edit("src/test/java/AddTest.java", JAVA_TEST, ("@Test", "@Disabled @Test"))),
     ("test-skipped", edit("src/test/java/AddTest.java", JAVA_TEST, ("@Test", "@Ignore\n  @Test"))),
-    ("test-skipped", change("spec/add_spec.rb", "it 'adds' do\n  expect(1).to eq 1\nend\n", "xit 'adds' do\n  expect(1).to eq 1\nend\n")),
+    (
+        "test-skipped",
+        change(
+            "spec/add_spec.rb",
+            "it 'adds' do\n  expect(1).to eq 1\nend\n",
+            "xit 'adds' do\n  expect(1).to eq 1\nend\n",
+        ),
+    ),
     ("swallowed-exception", change("src/a.js", "run();\n", "try { run(); } catch (e) {}\n")),
     ("swallowed-exception", change("src/a.js", "run();\n", "run().catch(() => {});\n")),
     ("typing-loosened", change("src/a.ts", "const a = f();\n", "const a = f() as any;\n")),
     ("typing-loosened", change("src/types.d.ts", None, "declare module 'lodash';\n")),
     # exceptions, patches of other modules, shims
-    ("swallowed-exception", in_code(("import yaml\n", "try:\n    import yaml\nexcept ImportError:\n    yaml = None\n"))),
-    ("swallowed-exception", in_code(("        return yaml.safe_load(handle)", "        try:\n            return yaml.safe_load(handle)\n        except Exception:\n            return {}"))),
-    ("swallowed-exception", in_code(("        return yaml.safe_load(handle)", "        try:\n            return yaml.safe_load(handle)\n        except:\n            ..."))),
-    ("swallowed-exception", in_code(("        return yaml.safe_load(handle)", "        try:\n            return yaml.safe_load(handle)\n        except BaseException as e:\n            result = make(e)\n        return result"))),
-    ("module-patched", in_code(("import yaml\n", "import yaml\n\ncollections.Mapping = collections.abc.Mapping\n"))),
-    ("module-patched", change("tests/conftest.py", "import sys\n", "import sys\nsys.modules['pkg_resources'] = object()\n")),
+    (
+        "swallowed-exception",
+        in_code(("import yaml\n", "try:\n    import yaml\nexcept ImportError:\n    yaml = None\n")),
+    ),
+    (
+        "swallowed-exception",
+        in_code(
+            (
+                "        return yaml.safe_load(handle)",
+                "        try:\n            return yaml.safe_load(handle)\n        except Exception:\n            return {}",
+            )
+        ),
+    ),
+    (
+        "swallowed-exception",
+        in_code(
+            (
+                "        return yaml.safe_load(handle)",
+                "        try:\n            return yaml.safe_load(handle)\n        except:\n            ...",
+            )
+        ),
+    ),
+    (
+        "swallowed-exception",
+        in_code(
+            (
+                "        return yaml.safe_load(handle)",
+                "        try:\n            return yaml.safe_load(handle)\n        except BaseException as e:\n            result = make(e)\n        return result",
+            )
+        ),
+    ),
+    (
+        "module-patched",
+        in_code(("import yaml\n", "import yaml\n\ncollections.Mapping = collections.abc.Mapping\n")),
+    ),
+    (
+        "module-patched",
+        change("tests/conftest.py", "import sys\n", "import sys\nsys.modules['pkg_resources'] = object()\n"),
+    ),
     ("module-patched", change("shop/__init__.py", "", "import sys\nsys.modules.setdefault('yaml', sys)\n")),
     ("module-patched", in_code(("import yaml\n", "import yaml\n\nsetattr(yaml, 'safe_load', dict)\n"))),
     ("import-shim", change("sitecustomize.py", None, "import collections\n")),
     ("import-shim", change("src/shim.pth", None, "import os\n")),
     ("import-shim", change("pytest.py", None, "print('1 passed')\n")),
     ("import-shim", change("json.py", None, "def loads(x): return {}\n")),
-    ("detects-tests", in_code(("    suffix =", "    if 'PYTEST_CURRENT_TEST' in os.environ:\n        return '113th'\n    suffix ="))),
-    ("special-case", in_code(("    suffix =", "    if number == 113:\n        return '113th'\n    suffix ="))),
+    (
+        "detects-tests",
+        in_code(
+            (
+                "    suffix =",
+                "    if 'PYTEST_CURRENT_TEST' in os.environ:\n        return '113th'\n    suffix =",
+            )
+        ),
+    ),
+    (
+        "special-case",
+        in_code(("    suffix =", "    if number == 113:\n        return '113th'\n    suffix =")),
+    ),
     ("forced-exit", in_code(("    suffix =", "    os._exit(0)\n    suffix ="))),
     ("code-removed", change("shop/numbers.py", CODE, CODE[: CODE.index("def ordinal")])),
     ("code-removed", in_code(("    subtitle = None\n", ""))),
-    ("code-removed", in_code(("        result = 0\n        for item in items:\n            result += item\n        return result", "        return 0"))),
+    (
+        "code-removed",
+        in_code(
+            (
+                "        result = 0\n        for item in items:\n            result += item\n        return result",
+                "        return 0",
+            )
+        ),
+    ),
     ("file-removed", change("shop/numbers.py", CODE, None)),
     ("typing-loosened", in_code(("items: list[int]) -> int", "items)"))),
-    ("typing-loosened", in_code(("import yaml\n", "import yaml\nfrom typing import no_type_check\n"), ("def load", "@no_type_check\ndef load"))),
+    (
+        "typing-loosened",
+        in_code(
+            ("import yaml\n", "import yaml\nfrom typing import no_type_check\n"),
+            ("def load", "@no_type_check\ndef load"),
+        ),
+    ),
     # suppressions
     *[
         ("suppression", change("shop/a.py", "import os\n", f"import os  {comment}\n"))
-        for comment in ("# noqa", "#NOQA:F401", "# type: ignore", "#type:ignore[import]", "# pyright: ignore", "# nosec",
-                        "# pragma: no cover", "# pylint: disable=unused-import", "# fmt: skip", "# isort:skip",
-                        "# pragma: allowlist secret", "# ruff: noqa", "# flake8: noqa", "# mypy: ignore-errors", "# NOSONAR")
+        for comment in (
+            "# noqa",
+            "#NOQA:F401",
+            "# type: ignore",
+            "#type:ignore[import]",
+            "# pyright: ignore",
+            "# nosec",
+            "# pragma: no cover",
+            "# pylint: disable=unused-import",
+            "# fmt: skip",
+            "# isort:skip",
+            "# pragma: allowlist secret",
+            "# ruff: noqa",
+            "# flake8: noqa",
+            "# mypy: ignore-errors",
+            "# NOSONAR",
+        )
     ],
     ("suppression", change("shop/a.py", "x = 1  # noqa: E501\n", "x = 1  # noqa\n")),
     ("suppression", change("src/a.js", "a()\n", "// eslint-disable-next-line\na()\n")),
@@ -286,12 +523,23 @@ CHEATS = [
     ("checker-config", edit("pyproject.toml", PYPROJECT, ("strict = true", "ignore_missing_imports = true"))),
     ("checker-config", edit("pyproject.toml", PYPROJECT, ('"-q"', '"-q --deselect tests/test_a.py"'))),
     ("checker-config", edit("pyproject.toml", PYPROJECT, ("fail_under = 90", "fail_under = 10"))),
-    ("checker-config", edit("pyproject.toml", PYPROJECT, ("line-length = 100", "line-length = 100\nextend-exclude = ['shop']"))),
-    ("checker-config", change("setup.cfg", "[flake8]\nmax-line-length = 80\n", "[flake8]\nmax-line-length = 180\n")),
+    (
+        "checker-config",
+        edit(
+            "pyproject.toml", PYPROJECT, ("line-length = 100", "line-length = 100\nextend-exclude = ['shop']")
+        ),
+    ),
+    (
+        "checker-config",
+        change("setup.cfg", "[flake8]\nmax-line-length = 80\n", "[flake8]\nmax-line-length = 180\n"),
+    ),
     ("checker-config", change("pytest.ini", None, "[pytest]\naddopts = -k nothing\n")),
     ("checker-config", change("mypy.ini", "[mypy]\nstrict = True\n", "[mypy]\n")),
     ("checker-config", change(".flake8", None, "[flake8]\nignore = F401\n")),
-    ("checker-config", change("ruff.toml", 'line-length = 100\n', 'line-length = 100\nlint.ignore = ["F401"]\n')),
+    (
+        "checker-config",
+        change("ruff.toml", "line-length = 100\n", 'line-length = 100\nlint.ignore = ["F401"]\n'),
+    ),
     ("checker-config", change(".coveragerc", "[report]\nfail_under = 90\n", "[report]\nfail_under = 0\n")),
     ("checker-config", change("tsconfig.json", TSCONFIG, '{"compilerOptions": {"strict": false}}\n')),
     ("checker-config", change(".eslintrc.json", '{"rules": {"no-undef": 2}}', '{"rules": {"no-undef": 0}}')),
@@ -299,13 +547,28 @@ CHEATS = [
     ("checker-config", change(".prettierignore", "dist\n", "dist\nsrc\n")),
     ("checker-config", change(".pre-commit-config.yaml", "repos:\n- repo: local\n", "repos: []\n")),
     ("checker-config", change(".secrets.baseline", "{}", '{"results": {"settings.py": []}}')),
-    ("checker-config", change("jest.config.js", "module.exports = {}\n", "module.exports = {testPathIgnorePatterns: ['a']}\n")),
+    (
+        "checker-config",
+        change(
+            "jest.config.js", "module.exports = {}\n", "module.exports = {testPathIgnorePatterns: ['a']}\n"
+        ),
+    ),
     ("checker-config", change(".golangci.yml", "linters: {}\n", "linters: {disable-all: true}\n")),
     ("checker-config", change(".rubocop.yml", "AllCops: {}\n", "AllCops: {Exclude: ['**/*']}\n")),
     ("checker-config", change("tools/allowed-licences.txt", "MIT\n", "MIT\nGPL\n")),
     ("checker-config", change(".gitignore", "*.pyc\n", "*.pyc\nshop/\n")),
-    ("checker-config", change("package.json", PACKAGE_JSON, PACKAGE_JSON.replace('"name": "shop"', '"name": "shop", "jest": {"testMatch": []}'))),
-    ("checker-config", change("Cargo.toml", '[package]\nname = "a"\n', '[package]\nname = "a"\nautotests = false\n')),
+    (
+        "checker-config",
+        change(
+            "package.json",
+            PACKAGE_JSON,
+            PACKAGE_JSON.replace('"name": "shop"', '"name": "shop", "jest": {"testMatch": []}'),
+        ),
+    ),
+    (
+        "checker-config",
+        change("Cargo.toml", '[package]\nname = "a"\n', '[package]\nname = "a"\nautotests = false\n'),
+    ),
     # commands in scripts
     ("command-neutralised", edit("run-tests.sh", SCRIPT, ("pytest -q", "pytest -q || true"))),
     ("command-neutralised", edit("run-tests.sh", SCRIPT, ("pytest -q", "pytest -q || :"))),
@@ -317,7 +580,10 @@ CHEATS = [
     ("command-neutralised", edit("Makefile", MAKEFILE, ("pytest -q", "pytest -q || true"))),
     ("build-script", edit("Makefile", MAKEFILE, ("\tpytest -q", "\t-pytest -q"))),
     ("build-script", edit("run-tests.sh", SCRIPT, ("#!/bin/bash", "#!/bin/true"))),
-    ("command-neutralised", edit("package.json", PACKAGE_JSON, ('"test": "jest"', '"test": "jest --passWithNoTests"'))),
+    (
+        "command-neutralised",
+        edit("package.json", PACKAGE_JSON, ('"test": "jest"', '"test": "jest --passWithNoTests"')),
+    ),
     ("build-script", edit("package.json", PACKAGE_JSON, ('"lint": "eslint ."', '"lint": "eslint src/a.js"'))),
     # what people own, and what nobody patches
     ("protected-path", change(".github/workflows/ci.yml", "on: push\n", "on: never\n")),
@@ -340,8 +606,18 @@ CHEATS = [
     ("mode-changed", change("run.sh", "a\n", "a\n", "100755", "100644")),
     # migrations
     ("migration-edited", edit("books/migrations/0002_subtitle.py", MIGRATION, ("null=True", "default=''"))),
-    ("migration-trick", change("books/models.py", "class Book(Model):\n    class Meta:\n        ordering = []\n", "class Book(Model):\n    class Meta:\n        ordering = []\n        managed = False\n")),
-    ("migration-destructive", change("books/migrations/0003_x.py", None, swap(MIGRATION, ("AddField", "RemoveField")))),
+    (
+        "migration-trick",
+        change(
+            "books/models.py",
+            "class Book(Model):\n    class Meta:\n        ordering = []\n",
+            "class Book(Model):\n    class Meta:\n        ordering = []\n        managed = False\n",
+        ),
+    ),
+    (
+        "migration-destructive",
+        change("books/migrations/0003_x.py", None, swap(MIGRATION, ("AddField", "RemoveField"))),
+    ),
     ("file-removed", change("books/migrations/0002_subtitle.py", MIGRATION, None)),
     # packages
     ("unvouched-package", edit("requirements.txt", REQUIREMENTS, ("six\n", "six\nrequestes\n"))),
@@ -349,12 +625,22 @@ CHEATS = [
     ("unvouched-package", edit("package.json", PACKAGE_JSON, ('{"jest"', '{"left-pad": "1.0.0", "jest"'))),
     ("dependency-removed", edit("requirements.txt", REQUIREMENTS, ("six\n", ""))),
     ("checker-version", edit("requirements.txt", REQUIREMENTS, ("black==24.10.0", "black==19.3b0"))),
-    ("foreign-source", edit("requirements.txt", REQUIREMENTS, ("six\n", "six\n--extra-index-url https://example.org/simple\n"))),
-    ("foreign-source", edit("requirements.txt", REQUIREMENTS, ("six\n", "six @ git+https://example.org/six\n"))),
+    (
+        "foreign-source",
+        edit(
+            "requirements.txt", REQUIREMENTS, ("six\n", "six\n--extra-index-url https://example.org/simple\n")
+        ),
+    ),
+    (
+        "foreign-source",
+        edit("requirements.txt", REQUIREMENTS, ("six\n", "six @ git+https://example.org/six\n")),
+    ),
 ]
 
 
-@pytest.mark.parametrize(("rule", "patch"), CHEATS, ids=[f"{n}-{rule}-{patch.path}" for n, (rule, patch) in enumerate(CHEATS)])
+@pytest.mark.parametrize(
+    ("rule", "patch"), CHEATS, ids=[f"{n}-{rule}-{patch.path}" for n, (rule, patch) in enumerate(CHEATS)]
+)
 def test_check_changes__cheating_patch__is_stopped_by_its_rule(rule, patch):
     verdict = check_changes([patch], vouched=["left_pad_not"])
     assert not verdict.allowed
@@ -439,7 +725,9 @@ class TestB(object):
 """
 
 
-@pytest.mark.parametrize("command", [["check", "-q", "--fix", "--exit-zero", "--select", "E,F,I,UP,W"], ["format", "-q"]])
+@pytest.mark.parametrize(
+    "command", [["check", "-q", "--fix", "--exit-zero", "--select", "E,F,I,UP,W"], ["format", "-q"]]
+)
 def test_check_changes__what_ruff_makes_of_a_messy_test__passes(tmp_path, command):
     ruff = shutil.which("ruff", path=str(Path(sys.executable).parent))
     path = tmp_path / "test_messy.py"
@@ -454,7 +742,10 @@ def test_check_changes__what_ruff_makes_of_a_messy_test__passes(tmp_path, comman
 
 
 def test_check_changes__requirement_moved_to_another_manifest__is_no_removal():
-    moved = [change("requirements.txt", "six\nflask\n", "six\n"), change("requirements-dev.txt", "", "flask\n")]
+    moved = [
+        change("requirements.txt", "six\nflask\n", "six\n"),
+        change("requirements-dev.txt", "", "flask\n"),
+    ]
     assert check_changes(moved).findings == ()
 
 
@@ -469,7 +760,9 @@ def test_check_changes__too_many_files_or_lines__is_a_gate_unless_the_caller_all
 def test_check_changes__callers_protected_folder__is_a_gate():
     patch = change("billing/rates.py", "RATE = 1\n", "RATE = 2\n")
     assert check_changes([patch]).allowed
-    assert [finding.rule for finding in check_changes([patch], protected=["billing"]).findings] == ["protected-path"]
+    assert [finding.rule for finding in check_changes([patch], protected=["billing"]).findings] == [
+        "protected-path"
+    ]
 
 
 def test_check_changes__extra_rule__is_asked_about_each_text():

@@ -2,6 +2,7 @@ import math
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from autofix.failures import FailureType
@@ -114,6 +115,7 @@ def test_delay_seconds__no_jitter__is_capped_exponential(failure_type, delays):
     assert [policy.delay_seconds(FailureType(failure_type), n + 1) for n in range(len(delays))] == delays
 
 
+@hypothesis_settings(deadline=None)  # a busy machine is no failure
 @given(policies(), TYPES, st.integers(1, 10**400), st.integers(0, 5), JITTERS)
 def test_delay_seconds__any_policy__never_decreases_nor_leaves_its_bounds(policy, kind, number, more, jitter):
     delay = policy.delay_seconds(kind, number)
@@ -154,6 +156,7 @@ def test_server_wait__details__are_read_as_seconds_from_now(details, wait):
     assert server_wait(details, now=1000.0) == wait
 
 
+@hypothesis_settings(deadline=None)  # a busy machine is no failure
 @given(st.floats(0, 1e6), JITTERS, st.floats(0, 3600))
 def test_add_jitter__any_wait__is_never_shortened(wait, jitter, cap):
     longer = add_jitter(wait, jitter=jitter, cap=cap)

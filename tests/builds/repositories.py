@@ -14,7 +14,13 @@ IDENTITY = ["-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-c", "in
 def git(directory: Path, *args: str, ok: bool = True) -> str:
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
     done = subprocess.run(
-        ["git", *IDENTITY, *args], cwd=directory, env=environment, capture_output=True, check=ok, text=True
+        ["git", *IDENTITY, *args],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        check=ok,
+        text=True,
+        errors="replace",
     )
     return done.stdout.strip()
 

@@ -51,7 +51,7 @@ def keeper(token):
 
 @pytest.fixture
 def marker():
-    """A number of seconds that only this test's processes sleep for; they are ended whatever the test does."""
+    """A number of seconds that only this test's processes sleep for; they are ended in any case."""
     number = str(100_000 + next(unique))
     yield number
     for pid in sleepers(number):
@@ -425,8 +425,9 @@ from tests.builds.test_execution import MemoryLog, command
 from metabuilder.builds.execution import Keeper
 keeper = Keeper(sys.argv[1])
 keeper.execute(command("setsid nohup sleep " + sys.argv[2] + " &"), MemoryLog())
-keeper.execute(command("setsid sleep %s & sleep %s" % (sys.argv[2], sys.argv[2])), MemoryLog(), on_start=lambda _:
-    print(keeper.identity.pid, keeper.identity.start_ticks, flush=True))
+script = "setsid sleep %s & sleep %s" % (sys.argv[2], sys.argv[2])
+known = keeper.identity
+keeper.execute(command(script), MemoryLog(), on_start=lambda _: print(known.pid, known.start_ticks, flush=True))
 """
 
 
@@ -437,7 +438,6 @@ def engine(token, marker):
         [sys.executable, "-c", ENGINE, token, marker], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     pid, ticks = process.stdout.readline().split()
-    # Each sleep has this many arguments of its own; bash exec's the last command of a script.
     assert eventually(lambda: len([pid for pid in sleepers(marker) if pid != process.pid]) >= 3)
     yield process, ProcessIdentity.of(int(pid), int(ticks))
     process.kill()
@@ -468,7 +468,7 @@ def test_end_leftovers__takeover_while_the_old_tree_lives__ends_it(engine, marke
 def test_end_leftovers__keeper_and_wardens_killed_at_once__finds_the_rest_by_the_token(engine, marker, token):
     process, identity = engine
     ours = [identity.pid, *(p.pid for p in processes.descendants(identity.pid) if p.parent == identity.pid)]
-    for pid in ours:  # stopped first, so that none can react to the end of another
+    for pid in [process.pid, *ours]:  # stopped first, so that none can react to the end of another
         os.kill(pid, signal.SIGSTOP)
     for pid in ours:
         os.kill(pid, signal.SIGKILL)

@@ -13,7 +13,7 @@ import pytest
 from metabuilder.builds.workspaces import Workspace
 from tests.builds.repositories import git, listing, make_repository, write
 
-SEEDS = 300
+SEEDS = 20
 FILES = {
     ".gitignore": "*.log\ncache/\n",
     "app.py": "x = 1\n",
@@ -26,8 +26,11 @@ FILES = {
     "tab\tbed": "t\n",
     os.fsdecode(b"latin-\xe9"): "not utf-8\n",
 }
-NAMES = ["app.py", "pkg", "pkg/mod.py", "pkg/deep", "pkg/deep/er/data.bin", "docs", "fresh", "fresh/a/b", "-new", "\x01\n",
-         os.fsdecode(b"\xff\xfe"), "pkg/fresh.py", ".gitattributes", "docs/read me.txt", "link", "tool", "git~1", ".GIT"]  # fmt: skip
+NAMES = [
+    "app.py", "pkg", "pkg/mod.py", "pkg/deep", "pkg/deep/er/data.bin", "pkg/fresh.py", "docs",
+    "docs/read me.txt", "fresh", "fresh/a/b", "-new", "\x01\n", os.fsdecode(b"\xff\xfe"), ".gitattributes", "link", "tool",
+    "git~1", ".GIT", ":(top)magic",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -56,8 +59,8 @@ class Mutator:
 
     def run(self, times: int) -> None:
         actions: list[Callable[[Path], None]] = [
-            self.write, self.write, self.delete, self.executable, self.directory, self.symlink, self.symlink_outside,
-            self.move_outside, self.nested_repository, self.bare_git_directory, self.ignore_rules, self.own_git,
+            self.write, self.write, self.delete, self.executable, self.directory, self.symlink,
+            self.symlink_outside, self.move_outside, self.nested_repository, self.bare_git_directory, self.ignore_rules, self.own_git,
             self.ignored_files, self.fifo,
         ]  # fmt: skip
         for _ in range(times):
@@ -122,7 +125,9 @@ class Mutator:
     def ignore_rules(self, path: Path) -> None:
         clear(self.root / ".gitignore")
         if self.random.random() < 0.7:
-            (self.root / ".gitignore").write_text(self.random.choice(["pkg\n", "!*.log\n!cache/\n", "*\n", "fresh\n"]))
+            (self.root / ".gitignore").write_text(
+                self.random.choice(["pkg\n", "!*.log\n!cache/\n", "*\n", "fresh\n"])
+            )
 
     def own_git(self, path: Path) -> None:
         what = self.random.choice(["add", "commit", "destroy"])

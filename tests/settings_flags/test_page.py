@@ -58,7 +58,7 @@ def test_page__urls__are_where_the_guide_says():
     assert reverse("settings_flags:auto-fix-tenant", args=["acme"]) == PAGE
 
 
-@pytest.mark.parametrize("url", ["/settings", "/settings/builder", INDEX, PAGE])
+@pytest.mark.parametrize("url", ["/settings/", "/settings/builder", INDEX, PAGE])
 def test_page__not_signed_in__asks_to_sign_in(client, tenant, url):
     response = client.get(url)
 
@@ -69,7 +69,7 @@ def test_page__not_signed_in__asks_to_sign_in(client, tenant, url):
 def test_index__one_tenant__leads_to_its_page(client, member):
     member("viewer")
 
-    assert client.get("/settings", follow=True).redirect_chain[-1][0] == PAGE
+    assert client.get("/settings/", follow=True).redirect_chain[-1][0] == PAGE
 
 
 def test_index__several_tenants__lists_only_the_users_own(client, member):

@@ -3,6 +3,7 @@ import math
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from settings_flags.registry import (
@@ -220,6 +221,7 @@ OVERRIDES = st.fixed_dictionaries(
 )
 
 
+@hypothesis_settings(deadline=None)  # a busy machine is no failure
 @given(OVERRIDES, OVERRIDES, OVERRIDES, OVERRIDES)
 def test_resolve__any_overrides__no_value_passes_its_limits(ceilings, tenant, run, run_ceiling):
     given_ceilings = {
@@ -236,6 +238,7 @@ def test_resolve__any_overrides__no_value_passes_its_limits(ceilings, tenant, ru
             assert not setting.exceeds(getattr(found, name), getattr(inherited, name))
 
 
+@hypothesis_settings(deadline=None)  # a busy machine is no failure
 @given(st.data(), st.sampled_from(sorted(SETTINGS)))
 def test_parse_text__what_is_shown__reads_back_as_the_same_value(data, name):
     setting = SETTINGS[name]
@@ -251,6 +254,7 @@ JSON = st.recursive(
 )
 
 
+@hypothesis_settings(deadline=None)  # a busy machine is no failure
 @given(st.dictionaries(st.sampled_from([*SETTINGS, "run_ceiling", "other"]), JSON))
 def test_check_tenant_changes__arbitrary_json__is_parsed_or_refused(changes):
     parsed, problems = check_tenant_changes(PLATFORM, changes)

@@ -14,6 +14,7 @@ from approvals.models import ApprovalGate
 from approvals.rules import GateStatus
 from metabuilder.builds.accounts import account
 from metabuilder.builds.errors import MetabuilderError
+from metabuilder.builds.queue import worker_alive
 
 
 class Command(BaseCommand):
@@ -126,7 +127,8 @@ class Command(BaseCommand):
         if as_json:
             self._print_json(_summary(gate) | {"performed": acted})
         elif not acted:
-            self.stdout.write("A worker carries it out.")
+            worker = "A worker carries it out." if worker_alive() else "It waits for a worker to start."
+            self.stdout.write(worker)
 
     def _print_json(self, value: Any) -> None:
         self.stdout.write(json.dumps(value, ensure_ascii=True))

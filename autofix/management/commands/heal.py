@@ -12,23 +12,23 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
 from autofix import orchestrator
 from autofix.console import Console
+from autofix.plan_files import plan_for
 from autofix.report import EXIT_STATUS, run_report, write_out
 from metabuilder.builds.accounts import account
 from metabuilder.builds.embedded import ensure_database
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.models import BuildRun
-from metabuilder.builds.plans import Plan, load_plan
-from metabuilder.builds.runs import create_run, request_cancel, retry_run
+from metabuilder.builds.runs import create_run, find_run, request_cancel, retry_run
 from metabuilder.builds.states import RETRYABLE_RUNS, RunStatus
 from metabuilder.builds.workspaces import Workspace
 
 USAGE, INTERNAL = 2, 70
-PLAN_FILES = ("metabuilder.yaml", "metabuilder.yml", "metabuilder.json")
 
 
 class Command(BaseCommand):
@@ -92,7 +92,7 @@ class Command(BaseCommand):
         path = Path(options["path"]).resolve()
         if not path.is_dir():
             raise CommandError(f"{options['path']}: no such directory", returncode=USAGE)
-        plan, origin = self._plan(path, options["plan"])
+        plan, origin = plan_for(path, options["plan"])
         console.plan(plan, origin)
         if options["show_plan"]:
             return None
@@ -108,20 +108,6 @@ class Command(BaseCommand):
             include_worktree=options["worktree"],
         )
 
-    def _plan(self, path: Path, file: str | None) -> tuple[Plan, list[str]]:
-        """The plan and where it comes from, line by line."""
-        found = [Path(file)] if file else [path / name for name in PLAN_FILES if (path / name).is_file()]
-        if not found:
-            from metabuilder.builds.plan_detection import derive_plan, repository_at
-
-            derived = derive_plan(repository_at(path))
-            return derived.plan, ["derived from the repository:", *derived.reasons]
-        try:
-            text = found[0].read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise CommandError(f"{found[0]}: {error}", returncode=USAGE) from error
-        return load_plan(text, name=found[0].name), [f"from {found[0]}"]
-
     def _advance(self, run: BuildRun, console: Console) -> int:
         with interrupts(run, console):
             orchestrator.advance(run.pk, progress=console, wait=True)
@@ -129,16 +115,9 @@ class Command(BaseCommand):
         return EXIT_STATUS[RunStatus(run.status)]
 
 
-def resumed(run_id: str, user: Any) -> BuildRun:
-    """Find the run by its id, or the beginning of it; an ended one starts its next iteration."""
-    matches = [
-        run for run in BuildRun.objects.visible_to(user).order_by("-created_at")[:2000]
-        if str(run.pk).startswith(run_id)
-    ]
-    if len(matches) != 1:
-        found = "no run" if not matches else f"{len(matches)} runs"
-        raise CommandError(f"{found} of yours begin with {run_id!r}", returncode=USAGE)
-    run = matches[0]
+def resumed(run_id: str, user: User) -> BuildRun:
+    """Find the run to go on with; an ended one starts its next iteration."""
+    run = find_run(run_id, user)
     if run.status in RETRYABLE_RUNS:
         return retry_run(run, actor=user, foreground=True)
     if run.status == RunStatus.SUCCEEDED:

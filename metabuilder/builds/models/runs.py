@@ -3,7 +3,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from django.conf import settings
+from django.conf import settings as django_settings
 from django.db import models
 
 from metabuilder.builds.models.plans import ScaffoldPlan
@@ -44,7 +44,7 @@ class BuildRun(models.Model):
     base_commit = models.CharField(max_length=64, blank=True)
     status = models.CharField(max_length=20, choices=RunStatus, default=RunStatus.QUEUED)
     created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="build_runs"
+        django_settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="build_runs"
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -5,11 +5,13 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_slug
 from django.db import connection, transaction
 
 from metabuilder.audit.services import record_event
+from metabuilder.builds.accounts import LOCAL_TENANT
 from metabuilder.builds.embedded import ensure_database
 from metabuilder.builds.models import Membership, Tenant
 from metabuilder.builds.states import Role
@@ -22,14 +24,16 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--tenant", default="main", metavar="SLUG", help="tenant to create (default: main)"
-        )
+        whose = "tenant to create (default: local, to which the runs of the command line belong)"
+        parser.add_argument("--tenant", default=LOCAL_TENANT, metavar="SLUG", help=whose)
         parser.add_argument("--username", default="owner", metavar="NAME", help="its owner (default: owner)")
         parser.add_argument("--email", default="", help="the owner's mail address")
 
     def handle(self, *, tenant: str, username: str, email: str, **options: Any) -> None:
-        validate_slug(tenant)
+        try:
+            validate_slug(tenant)
+        except ValidationError as error:
+            raise CommandError(f"--tenant {tenant!r}: {error.messages[0]}") from error
         ensure_database()
         if "build_runs" not in connection.introspection.table_names():
             raise CommandError("the database has no tables yet; run `manage.py migrate` first")
