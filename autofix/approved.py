@@ -16,11 +16,11 @@ from autofix.models import AutoFixRun
 from autofix.proving import CandidateWork, Proof
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
+from metabuilder.builds.candidates import FrozenCandidate
 from metabuilder.builds.models import BuildStep
 from metabuilder.builds.plans import parse_plan
 from metabuilder.builds.states import RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
-from metabuilder.builds.candidates import FrozenCandidate
 
 if TYPE_CHECKING:
     from autofix.healing import Healer

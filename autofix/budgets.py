@@ -56,7 +56,12 @@ def start_iteration(run: BuildRun, settings: EffectiveSettings, policy: RetryPol
 
 
 def retry_snapshot(
-    step: BuildStep, spec: StepSpec, signal: FailureSignal, *, remaining_seconds: float | None, kill_switch: bool
+    step: BuildStep,
+    spec: StepSpec,
+    signal: FailureSignal,
+    *,
+    remaining_seconds: float | None,
+    kill_switch: bool,
 ) -> RetrySnapshot:
     """Read what has been spent and learned for a failed step."""
     run = step.run
@@ -161,9 +166,7 @@ def finish_attempt(attempt: AutoFixRun, outcome: AttemptOutcome, *, lease: Lease
         rows = AutoFixRun.objects.filter(pk=attempt.pk, outcome=AttemptOutcome.PENDING)
         if not rows.update(outcome=outcome, updated_at=timezone.now(), **changes):
             raise TransitionRefused(f"attempt {attempt.pk}", AttemptOutcome.PENDING, outcome)
-        transaction.on_commit(
-            lambda: metrics.attempts_total.labels(attempt.signal_type, outcome.value).inc()
-        )
+        transaction.on_commit(lambda: metrics.attempts_total.labels(attempt.signal_type, outcome.value).inc())
     attempt.refresh_from_db()
     _log("attempt ended", attempt)
 

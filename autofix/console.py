@@ -53,13 +53,17 @@ class Console:
             self.out.print(f"  [dim]{escape(line)}[/]")
         table = Table(show_header=False, box=None, padding=(0, 1))
         for spec in plan.order():
-            table.add_row("  •", escape(spec.name), f"[dim]{spec.kind}[/]", f"[dim]{escape(_short(spec.run))}[/]")
+            table.add_row(
+                "  •", escape(spec.name), f"[dim]{spec.kind}[/]", f"[dim]{escape(_short(spec.run))}[/]"
+            )
         self.out.print(table)
 
     def uncommitted(self, paths: Sequence[str]) -> None:
         if paths:
             named = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-            self.out.print(f"[yellow]Not built:[/] uncommitted changes in {escape(named)} (--worktree includes them)")
+            self.out.print(
+                f"[yellow]Not built:[/] uncommitted changes in {escape(named)} (--worktree includes them)"
+            )
 
     def confirm(self, question: str) -> bool:
         self._quiet()
@@ -106,7 +110,9 @@ class Console:
     def _step_ended(self, step: Any, purpose: str, result: Any) -> None:
         self._quiet()
         label = PURPOSES[Purpose(purpose)]
-        name = escape(step.name) + (f" [dim]({label}: {escape(_short(result.execution.command))})[/]" if label else "")
+        name = escape(step.name) + (
+            f" [dim]({label}: {escape(_short(result.execution.command))})[/]" if label else ""
+        )
         if result.passed:
             self.out.print(f"[green]✔[/] {name} [dim]{result.seconds:.1f} s[/]")
             return
@@ -116,7 +122,9 @@ class Console:
     def _classified(self, step: Any, signal: Any) -> None:
         self.out.print(f"  [bold]{signal.type}[/] ({signal.confidence:.2f}): {escape(signal.message)}")
         for line in signal.evidence[:3]:
-            self.out.print(f"  [dim]{line.number:>6} │[/] {escape(line.text[:160])} [dim]{escape(line.rule)}[/]")
+            self.out.print(
+                f"  [dim]{line.number:>6} │[/] {escape(line.text[:160])} [dim]{escape(line.rule)}[/]"
+            )
 
     def _decided(self, step: Any, signal: Any, decision: Any) -> None:
         self.out.print(f"  → [bold cyan]{decision.strategy}[/] {escape(decision.reason)}")
@@ -132,7 +140,9 @@ class Console:
 
     def _guarded(self, verdict: Any, diff: str) -> None:
         for finding in verdict.findings[:5]:
-            self.out.print(f"  [yellow]guard:[/] {finding.rule} in {escape(finding.path)}: {escape(finding.message)}")
+            self.out.print(
+                f"  [yellow]guard:[/] {finding.rule} in {escape(finding.path)}: {escape(finding.message)}"
+            )
 
     def _trial_ended(self, candidate: Any, passed: bool, reason: str) -> None:
         if not passed:
@@ -146,14 +156,18 @@ class Console:
             more = f"\n… {len(lines) - SHOWN_DIFF_LINES} more lines" if len(lines) > SHOWN_DIFF_LINES else ""
             text = "\n".join(lines[:SHOWN_DIFF_LINES]) + more
             body = Syntax(text, "diff", background_color="default") if self.out.is_terminal else Text(text)
-            self.out.print(Panel(body, title="the fix", border_style="green") if self.out.is_terminal else body)
+            self.out.print(
+                Panel(body, title="the fix", border_style="green") if self.out.is_terminal else body
+            )
         if plan_delta:
             for operation in plan_delta.delta_data:
                 value = escape(str(operation.get("value", "")))
                 self.out.print(f"  [green]plan:[/] {operation['op']} {operation['path']} {value}")
 
     def _blaming(self, step: Any) -> None:
-        self.out.print(f"  [dim]does {escape(step.name)} fail because of an earlier fix? running it without[/]")
+        self.out.print(
+            f"  [dim]does {escape(step.name)} fail because of an earlier fix? running it without[/]"
+        )
 
     def _reverted(self, commit: str) -> None:
         self.out.print(f"  [yellow]reverted[/] {commit[:12]}: it broke a later step")

@@ -23,30 +23,86 @@ MARKERS = (
     _mark("command", r"^##\[section\]Starting: (?P<command>.{1,200})", "##[section]Starting: Build solution"),
     _mark("trace", r"^\++ (?P<command>[\w./-].{0,400})", "+ pytest -q"),
     _mark("trace", r"^> (?P<command>[a-z][\w.-]*(?: [^|>]{1,300})?)$", "> eslint src"),
-    _mark("trace", r"^\$ (?P<command>/\S+/node_modules/\.bin/.{0,300})$", "$ /app/node_modules/.bin/eslint ."),
+    _mark(
+        "trace", r"^\$ (?P<command>/\S+/node_modules/\.bin/.{0,300})$", "$ /app/node_modules/.bin/eslint ."
+    ),
     _mark("endgroup", r"^##\[endgroup\]", "##[endgroup]"),
     _mark("shell", r"^shell: \S+(?:bash|sh|pwsh|powershell|cmd)\b", "shell: /usr/bin/bash -e {0}"),
-    _mark("exit", r'^The command "(?P<command>.{0,600}?)" (?:failed and )?exited with (?P<code>\d+)', 'The command "tox" exited with 1.'),
-    _mark("exit", r"^(?:Error: )?Process completed with exit code (?P<code>\d+)\.?", "Process completed with exit code 1."),
+    _mark(
+        "exit",
+        r'^The command "(?P<command>.{0,600}?)" (?:failed and )?exited with (?P<code>\d+)',
+        'The command "tox" exited with 1.',
+    ),
+    _mark(
+        "exit",
+        r"^(?:Error: )?Process completed with exit code (?P<code>\d+)\.?",
+        "Process completed with exit code 1.",
+    ),
     _mark("exit", r"^Bash exited with code '(?P<code>\d+)'", "Bash exited with code '1'."),
-    _mark("exit", r"^(?:ERROR: )?script returned exit code (?P<code>\d+)", "ERROR: script returned exit code 2"),
-    _mark("exit", r"^ERROR: Job failed: (?:command terminated with exit code|exit code|exit status) (?P<code>\d+)", "ERROR: Job failed: exit code 1"),
+    _mark(
+        "exit", r"^(?:ERROR: )?script returned exit code (?P<code>\d+)", "ERROR: script returned exit code 2"
+    ),
+    _mark(
+        "exit",
+        r"^ERROR: Job failed: (?:command terminated with exit code|exit code|exit status) (?P<code>\d+)",
+        "ERROR: Job failed: exit code 1",
+    ),
     _mark("exit", r"^Exited with code (?:exit status )?(?P<code>\d+)", "Exited with code exit status 1"),
-    _mark("exit", r"^🚨 Error: The command exited with status (?P<code>\d+)", "🚨 Error: The command exited with status 1"),
+    _mark(
+        "exit",
+        r"^🚨 Error: The command exited with status (?P<code>\d+)",
+        "🚨 Error: The command exited with status 1",
+    ),
     _mark("aftermath", r"^Post job cleanup\.", "Post job cleanup."),
     _mark("aftermath", r"^Cleaning up orphan processes", "Cleaning up orphan processes"),
-    _mark("aftermath", r"^Build step '.{1,80}' marked build as failure", "Build step 'Execute shell' marked build as failure"),
+    _mark(
+        "aftermath",
+        r"^Build step '.{1,80}' marked build as failure",
+        "Build step 'Execute shell' marked build as failure",
+    ),
     _mark("aftermath", r"^Running after_script", "Running after_script"),
-    _mark("aftermath", r"^Cleaning up project directory and file based variables", "Cleaning up project directory and file based variables"),
+    _mark(
+        "aftermath",
+        r"^Cleaning up project directory and file based variables",
+        "Cleaning up project directory and file based variables",
+    ),
     _mark("aftermath", r"^Uploading artifacts for failed job", "Uploading artifacts for failed job"),
     _mark("aftermath", r"^Running global post-command hook", "Running global post-command hook"),
-    _mark("timeout", r"^\[metabuilder\] step timed out after (?P<wait>\d+)", "[metabuilder] step timed out after 900 s"),
-    _mark("timeout", r"^No output has been received in the last", "No output has been received in the last 10m0s, this"),
-    _mark("timeout", r"^(?:The job exceeded|\[taskcluster:error\] Task aborted - max run time|Task aborted - max run time)", "The job exceeded the maximum time limit for jobs, and has been terminated."),
-    _mark("timeout", r"has exceeded the maximum execution time of", "The job running on runner x has exceeded the maximum execution time of 360 minutes."),
-    _mark("timeout", r"^(?:Error: )?The (?:operation|job|action|run) was cancell?ed", "The operation was canceled."),
-    _mark("timeout", r"^(?:ERROR: )?Job failed: execution took longer than", "ERROR: Job failed: execution took longer than 1h0m0s seconds"),
-    _mark("timeout", r"^Build timed out \(after \d+ minutes\)", "Build timed out (after 30 minutes). Marking the build as aborted."),
+    _mark(
+        "timeout",
+        r"^\[metabuilder\] step timed out after (?P<wait>\d+)",
+        "[metabuilder] step timed out after 900 s",
+    ),
+    _mark(
+        "timeout",
+        r"^No output has been received in the last",
+        "No output has been received in the last 10m0s, this",
+    ),
+    _mark(
+        "timeout",
+        r"^(?:The job exceeded|\[taskcluster:error\] Task aborted - max run time|Task aborted - max run time)",
+        "The job exceeded the maximum time limit for jobs, and has been terminated.",
+    ),
+    _mark(
+        "timeout",
+        r"has exceeded the maximum execution time of",
+        "The job running on runner x has exceeded the maximum execution time of 360 minutes.",
+    ),
+    _mark(
+        "timeout",
+        r"^(?:Error: )?The (?:operation|job|action|run) was cancell?ed",
+        "The operation was canceled.",
+    ),
+    _mark(
+        "timeout",
+        r"^(?:ERROR: )?Job failed: execution took longer than",
+        "ERROR: Job failed: execution took longer than 1h0m0s seconds",
+    ),
+    _mark(
+        "timeout",
+        r"^Build timed out \(after \d+ minutes\)",
+        "Build timed out (after 30 minutes). Marking the build as aborted.",
+    ),
 )
 
 
@@ -95,7 +151,9 @@ class Context:
         return [section for section in self.sections if section.exit_code and not section.closing]
 
 
-def read_context(marks: Iterable[Hit], closing: Sequence[tuple[int, bool]], total: int, *, about: str) -> Context:
+def read_context(
+    marks: Iterable[Hit], closing: Sequence[tuple[int, bool]], total: int, *, about: str
+) -> Context:
     """Cut a log of `total` lines into sections. `closing` holds (line, begins) of folds that run after the build."""
     context = Context([], about=about.lower())
     reader = _Reader(context)

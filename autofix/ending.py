@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils import timezone
 
 from autofix import budgets
 from autofix.decision import Decision, Strategy
@@ -13,16 +14,20 @@ from autofix.failures import FailureSignal
 from autofix.models import AutoFixRun
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
+from metabuilder.audit.redaction import redact
 from metabuilder.audit.services import record_event
-from metabuilder.builds.models import BuildRun, BuildStep
+from metabuilder.builds.leases import Lease
+from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
 from metabuilder.builds.plans import StepSpec
-from metabuilder.builds.states import Purpose, RunOutcome, RunStatus, StepStatus
+from metabuilder.builds.states import ENDED_RUNS, ExecutionEnd, Purpose, RunOutcome, RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run
 
 if TYPE_CHECKING:
     from metabuilder.builds.models import ScaffoldPlan
 
 logger = logging.getLogger("autofix")
+
+OWN_FAILURE = "our own failure:"
 
 
 def roll_back(
@@ -48,7 +53,9 @@ def roll_back(
             _close(session, step, signal, decision, AttemptOutcome.ROLLED_BACK)
         else:
             payload = {"reason": reason}
-            record_event("autofix.rolled_back", tenant=session.run.tenant, subject=session.run, payload=payload)
+            record_event(
+                "autofix.rolled_back", tenant=session.run.tenant, subject=session.run, payload=payload
+            )
         _end(session, target, outcome, reason)
     session.progress.tell("rolled_back", reason=reason)
 
@@ -81,9 +88,28 @@ def cancel(session: RunSession) -> None:
         record_event("run.cancelled", tenant=run.tenant, subject=run)
 
 
+def end_broken(lease: Lease, error: BaseException) -> None:
+    """End a run that our own machinery failed: status failed, no outcome, the error on record, no attempt charged."""
+    run = BuildRun.objects.select_related("tenant").get(pk=lease.run_id)
+    if run.status in ENDED_RUNS:
+        return
+    with transaction.atomic():
+        lease.hold()
+        supersede_pending(run)
+        lost = StepExecution.objects.filter(step__run=run, end="")
+        lost.update(end=ExecutionEnd.LOST, finished_at=timezone.now())
+        run.steps.filter(status=StepStatus.RUNNING).update(status=StepStatus.PENDING)
+        if run.status != RunStatus.RUNNING:
+            move_run(run, RunStatus.RUNNING, lease=lease)
+        note = f"{OWN_FAILURE} {redact(str(error) or type(error).__name__)}"
+        move_run(run, RunStatus.FAILED, lease=lease, outcome="", result_note=note, foreground=False)
+
+
 def supersede_pending(run: BuildRun) -> None:
     """Attempts that were under way when their work was cut off count for nothing; their budget stays spent."""
-    AutoFixRun.objects.filter(run=run, outcome=AttemptOutcome.PENDING).update(outcome=AttemptOutcome.SUPERSEDED)
+    AutoFixRun.objects.filter(run=run, outcome=AttemptOutcome.PENDING).update(
+        outcome=AttemptOutcome.SUPERSEDED
+    )
 
 
 def _close(

@@ -10,11 +10,26 @@ from typing import Any
 
 from autofix.matching import Hit
 
-_LIST_KEYS = {"code": "codes", "test": "tests", "package": "packages", "migration": "migrations", "names": "names"}
+_LIST_KEYS = {
+    "code": "codes",
+    "test": "tests",
+    "package": "packages",
+    "migration": "migrations",
+    "names": "names",
+}
 _MOST_ITEMS = {"codes": 50, "tests": 100, "packages": 50, "migrations": 50, "names": 50, "locations": 100}
 _UNIT_SECONDS = {"": 1, "m": 60, "s": 1, "h": 3600, "ms": 0.001, "d": 86400}
 _EPOCH_FROM = 1_000_000_000  # a larger number is an instant, not a wait
-_SIGNALS = {4: "SIGILL", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 15: "SIGTERM"}
+_SIGNALS = {
+    4: "SIGILL",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    9: "SIGKILL",
+    11: "SIGSEGV",
+    13: "SIGPIPE",
+    15: "SIGTERM",
+}
 
 
 def signal_name(exit_code: int | None) -> str | None:
@@ -31,7 +46,15 @@ def facts_of(deciding: Hit, others: Iterable[Hit]) -> dict[str, Any]:
         facts["tool"] = deciding.groups.get("tool") or deciding.rule.tool
     for hit in (deciding, *others):
         _add(facts, hit)
+    _count_from_the_servers_clock(facts)
     return facts
+
+
+def _count_from_the_servers_clock(facts: dict[str, Any]) -> None:
+    """A date to retry at, and the date of the answer itself: the wait is known without our own clock."""
+    now, at = facts.pop("_now", None), facts.get("retry_at")
+    if now is not None and at is not None and "retry_after" not in facts:
+        facts["retry_after"] = max(0, int(at - now))
 
 
 def _add(facts: dict[str, Any], hit: Hit) -> None:
@@ -54,6 +77,8 @@ def _add(facts: dict[str, Any], hit: Hit) -> None:
                 facts.setdefault("path", binary)
     if path := groups.get("path", "").strip("'\"`‘’"):
         facts.setdefault("path", path)
+    if now := groups.get("now"):
+        facts.setdefault("_now", instant(now))
     _add_wait(facts, groups.get("wait", ""), groups.get("unit", ""), groups.get("at", ""))
 
 
@@ -73,7 +98,12 @@ def _split(group: str, value: str) -> list[str]:
 def _signal(text: str) -> str:
     if text.upper().startswith("SIG"):
         return text.upper()
-    named = {"segmentation fault": "SIGSEGV", "killed": "SIGKILL", "aborted": "SIGABRT", "bus error": "SIGBUS"}
+    named = {
+        "segmentation fault": "SIGSEGV",
+        "killed": "SIGKILL",
+        "aborted": "SIGABRT",
+        "bus error": "SIGBUS",
+    }
     if text.lower() in named:
         return named[text.lower()]
     return _SIGNALS.get(int(text), text) if text.isdigit() else text

@@ -9,12 +9,13 @@ from typing import Any
 from autofix.context import MARKERS, Context, read_context
 from autofix.facts import facts_of, signal_name
 from autofix.fingerprints import fingerprint
-from autofix.judging import Scored, Verdict, confidence, judge, other_causes, same_cause
+from autofix.judging import Scored, Verdict, confidence, judge, other_causes, same_cause, speaker
 from autofix.matching import Hit, RuleSet, Tally, tally
 from autofix.patterns import RULES
-from autofix.patterns.rule import MENTION, Rule
+from autofix.patterns.rule import HINT, MENTION, Rule
 from autofix.reading import blocks
 from autofix.signals import DETAIL_KEYS, FailureSignal, FailureType, LogLine, LogReader
+from metabuilder.audit.redaction import redact
 
 __all__ = ["DETAIL_KEYS", "FailureSignal", "FailureType", "LogLine", "LogReader", "Rule", "classify_failure"]
 
@@ -22,6 +23,7 @@ MESSAGE_CHARACTERS = 300
 EVIDENCE_LINES = 12
 _PEOPLE_DECIDE = (FailureType.SECURITY, FailureType.POLICY)
 _WAITING_HELPS = (FailureType.TRANSIENT, FailureType.RATE_LIMIT)
+_WAITED_FOR = (*_WAITING_HELPS, FailureType.INFRA)
 # An exit code alone, where no line of the log says more.
 _BY_EXIT_CODE = {
     137: Rule("exit.killed", "", FailureType.INFRA, 74, "", "", replan=True),
@@ -60,7 +62,9 @@ def classify_failure(
     return _signal(verdict, context, exit_code)
 
 
-def _read(logs: str | bytes | LogReader, about: str, extra: tuple[Rule, ...]) -> tuple[list[Hit], Context, int]:
+def _read(
+    logs: str | bytes | LogReader, about: str, extra: tuple[Rule, ...]
+) -> tuple[list[Hit], Context, int]:
     found: dict[str, Tally] = {}
     marks: list[Hit] = []
     closing: list[tuple[int, bool]] = []
@@ -96,29 +100,36 @@ def _compiled(rules: tuple[Rule, ...]) -> RuleSet:
 def _signal(verdict: Verdict, context: Context, exit_code: int | None) -> FailureSignal:
     deciding = verdict.deciding
     assert deciding is not None
-    together = [entry.hit for entry in same_cause(verdict, context)]
-    details = _details(deciding, together, exit_code)
+    alike = list(same_cause(verdict, context))
+    together = [entry.hit for entry in alike]
+    speaking = speaker(deciding, alike).hit
+    waits = [
+        e.hit
+        for e in verdict.scored
+        if e.hit.rule.weight <= HINT and {"wait", "at", "now"} & e.hit.groups.keys()
+    ]
+    details = _details(speaking, [*together, *waits] if deciding.type in _WAITED_FOR else together, exit_code)
     others = other_causes(verdict)
     fixed = _is_deterministic(deciding, verdict)
     if fixed:
         details["deterministic"] = True
-    message = _one_line(deciding.hit.text)
+    message = _one_line(speaking.text)
     return FailureSignal(
         type=deciding.type,
         confidence=confidence(verdict),
         message=message,
-        evidence=_evidence(deciding.hit, together),
-        fingerprint=fingerprint(deciding.type, deciding.hit.rule.id, message, details),
+        evidence=_evidence(speaking, together),
+        fingerprint=fingerprint(deciding.type, speaking.rule.id, message, details),
         can_retry=_can_retry(deciding, verdict, fixed),
-        requires_replan=deciding.hit.rule.replan,
+        requires_replan=deciding.hit.rule.replan or speaking.rule.replan,
         requires_approval=deciding.type in _PEOPLE_DECIDE,
         details=details,
         others=others,
     )
 
 
-def _details(deciding: Scored, together: Iterable[Hit], exit_code: int | None) -> dict[str, Any]:
-    details = facts_of(deciding.hit, together)
+def _details(deciding: Hit, together: Iterable[Hit], exit_code: int | None) -> dict[str, Any]:
+    details = facts_of(deciding, together)
     if exit_code is not None:
         details["exit_code"] = exit_code
     if signal := signal_name(exit_code):
@@ -164,7 +175,7 @@ def _line(hit: Hit) -> LogLine:
 
 
 def _one_line(text: str) -> str:
-    text = " ".join("".join(c if c.isprintable() else " " for c in text[: MESSAGE_CHARACTERS * 4]).split())
+    text = redact(" ".join("".join(c if c.isprintable() else " " for c in text[: MESSAGE_CHARACTERS * 4]).split()))
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[: MESSAGE_CHARACTERS - 1]}…"
 
 
@@ -177,7 +188,9 @@ def _unknown(context: Context, code: int | None, step_name: str) -> FailureSigna
         message = _one_line(context.timed_out.text)
         evidence: tuple[LogLine, ...] = (_line(context.timed_out),)
     else:
-        ended = f"killed by {signal}" if signal else f"exit code {code}" if code is not None else "no exit code"
+        ended = (
+            f"killed by {signal}" if signal else f"exit code {code}" if code is not None else "no exit code"
+        )
         message, evidence = f"the log does not show why the step failed ({ended})", ()
     rule = context.timed_out.rule.id if context.timed_out else "none"
     return FailureSignal(

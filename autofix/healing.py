@@ -28,12 +28,12 @@ from autofix.session import RunSession
 from autofix.signals_of import last_failure, signal_of, tenant_rules
 from autofix.states import AttemptOutcome
 from metabuilder.audit.services import record_event
+from metabuilder.builds.environments import Environments
 from metabuilder.builds.models import BuildStep, StepExecution
 from metabuilder.builds.plans import Effects, StepSpec
 from metabuilder.builds.queue import enqueue_advance
 from metabuilder.builds.states import Purpose, RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
-from metabuilder.builds.environments import Environments
 
 logger = logging.getLogger("autofix")
 
@@ -213,7 +213,9 @@ class Healer:
             if proof.passed:
                 for target in (StepStatus.PENDING, StepStatus.RUNNING):
                     move_step(step, target, lease=lease)
-                move_step(step, StepStatus.SUCCEEDED, lease=lease, last_exit_code=0, finished_at=timezone.now())
+                move_step(
+                    step, StepStatus.SUCCEEDED, lease=lease, last_exit_code=0, finished_at=timezone.now()
+                )
             if commit:
                 payload: dict[str, Any] = {"step": step.name, "commit": commit, "fixer": candidate.fixer}
                 payload |= {"diff": proof.diff.digest, "proof": proof.reason, "attempt": attempt.attempt}
@@ -221,17 +223,25 @@ class Healer:
         run.refresh_from_db()
         workspace.snapshot(f"fix of {step.name}")
         session.progress.tell(
-            "fixed", step=step, candidate=candidate, diff=proof.diff.text, proven_by=proof.reason, plan_delta=delta
+            "fixed",
+            step=step,
+            candidate=candidate,
+            diff=proof.diff.text,
+            proven_by=proof.reason,
+            plan_delta=delta,
         )
 
     def _escalate(self, step: BuildStep, failure: Failure, decision: Decision) -> Next:
         """Ask people. What may be tried unasked is proven first, so that they decide about something that works."""
-        attempt = budgets.charge_attempt(
-            step, failure.signal, decision, lease=self.session.lease, free=True
-        )
+        attempt = budgets.charge_attempt(step, failure.signal, decision, lease=self.session.lease, free=True)
         proposal, proof = decision.proposal, None
         external = failure.step.effects is Effects.EXTERNAL
-        if proposal and proposal.gate_reason is None and not external and not self._spent(failure.signal, step):
+        if (
+            proposal
+            and proposal.gate_reason is None
+            and not external
+            and not self._spent(failure.signal, step)
+        ):
             work, proof = self.work_off(step, failure, proposal, attempt)
             if proof and proof.verdict.allowed:
                 work.withdraw(proof)
@@ -291,11 +301,12 @@ class Healer:
             AutoFixRun.objects.filter(pk__in=[fix.pk for fix in fixes]).update(
                 harmful=True, outcome=AttemptOutcome.ROLLED_BACK, updated_at=timezone.now()
             )
-            type(session.run).objects.filter(pk=session.run.pk).update(head_commit=session.workspace.head_commit)
+            type(session.run).objects.filter(pk=session.run.pk).update(
+                head_commit=session.workspace.head_commit
+            )
             attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)
         session.run.refresh_from_db()
         escalation.ask(session, step, signal, decision, attempt, kind="harmful_fix")
-
 
     def after_lost_effect(self, step: BuildStep, spec: StepSpec, lost: StepExecution) -> Next | None:
         """Decide about a step with external effects whose execution was lost. None: it may run again.
@@ -313,7 +324,9 @@ class Healer:
                 for target in (StepStatus.RUNNING, StepStatus.SUCCEEDED):
                     move_step(step, target, lease=session.lease, last_exit_code=0)
             return Next.GO_ON
-        message = f"{step.name} has effects outside the workspace, and how its last execution ended is not known"
+        message = (
+            f"{step.name} has effects outside the workspace, and how its last execution ended is not known"
+        )
         signal = FailureSignal(type=FailureType.UNKNOWN, confidence=0.0, message=message)
         decision = Decision(strategy=Strategy.ESCALATE, reason=message)
         attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)
@@ -341,4 +354,3 @@ def commit_message(attempt: AutoFixRun, candidate: Candidate, proof: Proof) -> s
     }
     trailer = "\n".join(f"{name}: {value}" for name, value in facts.items())
     return f"{proof.proposal.summary}\n\n{trailer}\n"
-

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import re2
 
@@ -24,15 +24,29 @@ _KIND_PRIOR = {
     "security": (T.SECURITY,), "policy": (T.POLICY,), "build": (T.TYPECHECK, T.RUNTIME), "codegen": (T.RUNTIME,),
     "install": (T.RUNTIME, T.TRANSIENT, T.INFRA), "setup": (T.INFRA, T.TRANSIENT), "deploy": (T.INFRA, T.POLICY),
 }  # fmt: skip
+_FINDERS = (T.LINT, T.TYPECHECK, T.SECURITY, T.POLICY)  # types whose tools print `file:line: message`
+_LISTED = (T.LINT, T.TYPECHECK, T.TEST_ASSERT, T.SECURITY)  # findings come as lists
 _PRIOR, _TOOL_RUNNING, _FAILED_SECTION = 2.0, 3.0, 8.0
 _PASSED_SECTION, _CLOSING_SECTION, _LATER_SECTION = -45.0, -80.0, -10.0
 _WARNED, _PASSED_TEST, _CODE_FRAME, _IN_ASSERTION = -34.0, -60.0, -30.0, -30.0
+_ONLY_AN_EXCEPTION = 20.0
 _FARTHEST = 22.0
 
-_WARNING = re2.compile(r"(?i)^\W*(?:npm |yarn |pnpm )?(?:warn(?:ing)?\b|w:|note\b|notice\b|hint:|debug\b|deprecat|\w+Warning:)|^(?:\[\w+\] )?\[?(?:WARN|WARNING|INFO|DEBUG)\b|\bDeprecationWarning\b|\bWARN(?:ING)? ")
-_PASSED = re2.compile(r"(?:\.\.\. ?(?:ok|skipped|passed)\b|^\s*(?:✓|✔|√|ok \d+ |PASS |--- PASS|\[ +OK \])|\bPASSED\b|: (?:PASS|OK)$)")
-_FRAME = re2.compile(r"^\s*(?:>?\s*\d+\s*[|│]|[|│]\s|\+?\s{8,}(?:raise|throw|if|return|assert|except|catch)\b|(?:echo|printf)\s|#\s)")
-_ASSERTED = re2.compile(r"(?i)\bassert(?:ion)?(?:error|failed)?\b|^\s*(?:E\s+assert|Expected|Received|expected:|actual:)|\bto (?:equal|be)\b")
+_WARNING = re2.compile(
+    r"(?i)^\W*(?:npm |yarn |pnpm )?(?:warn(?:ing)?\b|w:|note\b|notice\b|hint:|debug\b|deprecat|\w+Warning:)|^(?:\[\w+\] )?\[?(?:WARN|WARNING|INFO|DEBUG)\b|\bDeprecationWarning\b|\bWARN(?:ING)? "
+)
+_PASSED = re2.compile(
+    r"(?:\.\.\. ?(?:ok|skipped|passed)\b|^\s*(?:✓|✔|√|ok \d+ |PASS |--- PASS|\[ +OK \])|\bPASSED\b|: (?:PASS|OK)$)"
+)
+_FRAME = re2.compile(
+    r"^\s*(?:>?\s*\d+\s*[|│]|[|│]\s|\+?\s{8,}(?:raise|throw|if|return|assert|except|catch)\b|(?:echo|printf)\s|#\s)"
+)
+_NAMES_A_TEST = re2.compile(
+    r"^(?:FAILED|ERROR|PASSED) \S+::|^\s*--- FAIL: |^\s*(?:●|✕|✗|×|✘) |^(?:FAIL|ERROR): test|^test \S+ \.\.\. |^\s*\d+\) |^_{3,} .{1,200} _{3,}$|^(?:Executed|Running|Testing|RUN) |^=== RUN|^\s*(?:it|describe|test|should) |<<< (?:FAILURE|ERROR)!| FAILED$"
+)
+_ASSERTED = re2.compile(
+    r"(?i)\bassert(?:ion)?(?:error|failed)?\b|^\s*(?:E\s+assert|Expected|Received|expected:|actual:)|\bto (?:equal|be)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,7 @@ def judge(hits: Sequence[Hit], context: Context, *, kind: str | None, exit_code:
     """Weigh every hit by what it says, where it stands and which command printed it; choose the strongest."""
     failed = context.failed
     scored = [entry for hit in hits if (entry := _score(hit, context, failed, kind, exit_code))]
+    scored = _without_echoes_of_themselves(scored)
     scored.sort(key=lambda entry: (-entry.score, -entry.hit.number))
     best: dict[FailureType, Scored] = {}
     for entry in scored:
@@ -67,6 +82,19 @@ def judge(hits: Sequence[Hit], context: Context, *, kind: str | None, exit_code:
     return Verdict(ranked[0], tuple(ranked), tuple(scored))
 
 
+def _without_echoes_of_themselves(scored: list[Scored]) -> list[Scored]:
+    """Weaken "an exception" on a line where another rule says what the exception is about."""
+    named = {
+        entry.hit.number for entry in scored if entry.type is not T.RUNTIME and entry.score >= MENTION - 6
+    }
+    return [
+        replace(entry, score=entry.score - _ONLY_AN_EXCEPTION)
+        if entry.type is T.RUNTIME and entry.hit.rule.weight <= CRASH and entry.hit.number in named
+        else entry
+        for entry in scored
+    ]
+
+
 def _needed(context: Context, top: Scored) -> float:
     """A step that was cut off by the clock is UNKNOWN unless something waited for, or a whole verdict, stands there."""
     if context.timed_out is None or top.type in (T.TRANSIENT, T.RATE_LIMIT, T.INFRA):
@@ -74,14 +102,16 @@ def _needed(context: Context, top: Scored) -> float:
     return VERDICT - 8
 
 
-def _score(hit: Hit, context: Context, failed: list[Section], kind: str | None, exit_code: int | None) -> Scored | None:
+def _score(
+    hit: Hit, context: Context, failed: list[Section], kind: str | None, exit_code: int | None
+) -> Scored | None:
     if context.is_echo(hit.number):
         return None
     rule = hit.rule
     section = context.section_at(hit.number)
     about = f"{context.about} {context.command_at(hit.number)}".lower()
     type_ = type_of_tool(hit.groups.get("tool") or about) if rule.typed_by_tool else rule.type
-    if type_ is None:
+    if type_ is None or (rule.typed_by_tool and type_ not in _FINDERS):
         return None
     score = float(rule.weight)
     if rule.needs_tool and not re2.search(f"(?i){rule.needs_tool}", about):
@@ -130,9 +160,25 @@ def _by_wording(hit: Hit, rule: Rule, type_: FailureType) -> float:
     if type_ is not T.TEST_ASSERT and rule.weight < STARTUP:
         if _FRAME.search(text) and not _FRAME.search(rule.sample):
             change += _CODE_FRAME
+        if _NAMES_A_TEST.search(text) and not _NAMES_A_TEST.search(rule.sample):
+            change += _IN_ASSERTION
         if _ASSERTED.search(text) and not _ASSERTED.search(rule.sample):
             change += _IN_ASSERTION
     return change
+
+
+def speaker(deciding: Scored, alike: Sequence[Scored]) -> Scored:
+    """The line to show: not a count where the counted lines stand, and of many findings the first."""
+    if deciding.hit.rule.summary:
+        spoken = [e for e in alike if not e.hit.rule.summary and e.hit.rule.weight >= CRASH and e.score > 0]
+        if not spoken:
+            return deciding
+        heaviest = max(e.hit.rule.weight for e in spoken)
+        deciding = next(e for e in spoken if e.hit.rule.weight == heaviest)
+    if deciding.type in _LISTED:
+        first = next(e for e in alike if e.hit.rule is deciding.hit.rule)
+        return first if first.score > deciding.score - _FARTHEST else deciding
+    return deciding
 
 
 def confidence(verdict: Verdict) -> float:
@@ -165,6 +211,10 @@ def same_cause(verdict: Verdict, context: Context) -> Iterable[Scored]:
     deciding = verdict.deciding
     section = context.section_at(deciding.hit.number)
     return sorted(
-        (e for e in verdict.scored if e.type is deciding.type and context.section_at(e.hit.number) is section),
+        (
+            e
+            for e in verdict.scored
+            if e.type is deciding.type and context.section_at(e.hit.number) is section
+        ),
         key=lambda entry: entry.hit.number,
     )

@@ -63,7 +63,9 @@ def groups(patterns: Sequence[str]) -> list[list[int]]:
     for index, pattern in enumerate(patterns):
         kinds.setdefault(_kind(pattern), []).append(index)
     return [
-        members[start : start + GROUP_SIZE] for members in kinds.values() for start in range(0, len(members), GROUP_SIZE)
+        members[start : start + GROUP_SIZE]
+        for members in kinds.values()
+        for start in range(0, len(members), GROUP_SIZE)
     ]
 
 

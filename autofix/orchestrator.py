@@ -13,7 +13,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from approvals.rules import GateStatus
@@ -44,10 +44,15 @@ logger = logging.getLogger("autofix")
 
 # After so long a task hands over to a new message between steps, so that no tenant holds a worker for ever.
 HAND_OVER_AFTER_SECONDS = 300.0
+BUILT_KINDS = frozenset({StepKind.BUILD, StepKind.CODEGEN})
 
 
 def advance(
-    run_id: UUID | str, *, progress: Progress | None = None, wait: bool = False, policy: RetryPolicy | None = None
+    run_id: UUID | str,
+    *,
+    progress: Progress | None = None,
+    wait: bool = False,
+    policy: RetryPolicy | None = None,
 ) -> None:
     """Take the run's lease and go on with it until it ends or has to wait. Safe to call twice or late.
 
@@ -61,6 +66,14 @@ def advance(
                     _Loop(session).go()
         except LeaseLost:
             logger.warning("lease lost; another holder has the run", extra={"run_id": str(run_id)})
+        except DatabaseError:
+            raise  # nothing can be written now; the reconciler tries again
+        except Exception as error:
+            # The boundary: whatever broke is ours, not the user's. The run ends and says so, instead of being
+            # taken up again and again.
+            logger.exception("our own failure", extra={"run_id": str(run_id)})
+            ending.end_broken(lease, error)
+            raise
 
 
 @contextmanager
@@ -106,7 +119,9 @@ def _workspace(run: BuildRun, lease: Lease) -> Workspace:
         return Workspace.open(data_dir=data_dir, run_id=run_id)
     except WorkspaceMissing:
         pass
-    allow_local = run.foreground or django_settings.METABUILDER_ALLOW_LOCAL_SOURCES or run.tenant.slug == "local"
+    allow_local = (
+        run.foreground or django_settings.METABUILDER_ALLOW_LOCAL_SOURCES or run.tenant.slug == "local"
+    )
     workspace = Workspace.create(
         data_dir=data_dir,
         run_id=run_id,
@@ -136,7 +151,9 @@ def _take_over(session: RunSession) -> None:
         lost.update(end=ExecutionEnd.LOST, finished_at=timezone.now())
         for step in run.steps.filter(status=StepStatus.RUNNING):
             move_step(step, StepStatus.PENDING, lease=session.lease)
-        changing = AutoFixRun.objects.filter(run=run, outcome=AttemptOutcome.PENDING, step__status=StepStatus.FAILED)
+        changing = AutoFixRun.objects.filter(
+            run=run, outcome=AttemptOutcome.PENDING, step__status=StepStatus.FAILED
+        )
         changing.update(outcome=AttemptOutcome.SUPERSEDED)
     workspace = session.workspace
     workspace.recover()
@@ -248,9 +265,12 @@ class _Loop:
             step = rows[spec.name]
             if self.only and step.pk != self.only.pk:
                 continue
-            if step.status not in {StepStatus.SUCCEEDED, StepStatus.SKIPPED}:
-                step.run = self.session.run
-                return step
+            if step.status in {StepStatus.SUCCEEDED, StepStatus.SKIPPED}:
+                continue
+            # What leaves the workspace is only done with what the checks have seen.
+            before = self._unconfirmed(rows) if spec.effects is Effects.EXTERNAL else None
+            step.run = self.session.run
+            return before or step
         return None if self.only else self._unconfirmed(rows)
 
     def _all_done(self) -> bool:
@@ -258,18 +278,21 @@ class _Loop:
         return not self.session.run.steps.exclude(status__in=done).exists()
 
     def _unconfirmed(self, rows: Mapping[str, BuildStep]) -> BuildStep | None:
-        """Healed means that the whole plan passed on the head commit: re-open a step that passed on an earlier one."""
+        """Healed means that the whole plan passed on the head commit: re-open a step that passed on an earlier one.
+
+        Checks, and what is built from the sources. Other steps with effects are not asked to be repeatable.
+        """
         head = self.session.workspace.head_commit
         if head == self.session.workspace.base_commit:
             return None
         for spec in self.session.plan.order():
-            if spec.kind in {StepKind.SETUP, StepKind.INSTALL} or spec.effects is Effects.EXTERNAL:
-                continue
             step = rows[spec.name]
+            if step.status != StepStatus.SUCCEEDED or not (spec.effects is Effects.NONE or spec.kind in BUILT_KINDS):
+                continue
             passed = step.executions.filter(
                 iteration=self.session.run.iteration, commit=head, end=ExecutionEnd.EXITED, exit_code=0
             )
-            if step.status == StepStatus.SUCCEEDED and not passed.exists():
+            if not passed.exists():
                 with transaction.atomic():
                     move_step(step, StepStatus.PENDING, lease=self.session.lease)
                 step.run = self.session.run
@@ -295,7 +318,11 @@ class _Loop:
             if attempt:
                 outcome = AttemptOutcome.SUCCEEDED if result.passed else AttemptOutcome.FAILED
                 budgets.finish_attempt(attempt, outcome, lease=session.lease)
-        if result.passed and spec.effects is not Effects.NONE and (snapshot := session.workspace.snapshot(step.name)):
+        if (
+            result.passed
+            and spec.effects is not Effects.NONE
+            and (snapshot := session.workspace.snapshot(step.name))
+        ):
             StepExecution.objects.filter(pk=execution.pk).update(snapshot=snapshot)
         return True
 

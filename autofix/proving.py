@@ -21,11 +21,11 @@ from autofix.models import AutoFixRun, FixTrial
 from autofix.session import RunSession, StepResult
 from autofix.signals_of import signal_of
 from metabuilder.builds.changes import FileChange
+from metabuilder.builds.environments import Aside, Environments
 from metabuilder.builds.models import BuildStep
 from metabuilder.builds.plans import Effects, Plan, StepKind, StepSpec
 from metabuilder.builds.states import Purpose, StepStatus
 from metabuilder.builds.workspace_errors import CandidateDoesNotApply
-from metabuilder.builds.environments import Aside, Environments
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -310,7 +310,9 @@ class CandidateWork:
                     return failed
                 return self._failed(proof, *broken, f"it moves the failure on, but breaks {broken[0].name}")
         if broken := self._broken_check(plan, done):
-            return self._failed(proof, broken[0], broken[1], f"{broken[0].name} was green and fails now", level=2)
+            return self._failed(
+                proof, broken[0], broken[1], f"{broken[0].name} was green and fails now", level=2
+            )
         proven_by = f"{name} passes" + (" twice" if times == 2 else "")
         return replace(proof, level=3, reason=proven_by, executions=tuple(done))
 
@@ -326,9 +328,7 @@ class CandidateWork:
 
     def _broken_check(self, plan: Plan, done: list[Any]) -> tuple[StepSpec, StepResult] | None:
         """Run the earlier checks that were green; return the first that fails now."""
-        green = set(
-            self.session.run.steps.filter(status=StepStatus.SUCCEEDED).values_list("name", flat=True)
-        )
+        green = set(self.session.run.steps.filter(status=StepStatus.SUCCEEDED).values_list("name", flat=True))
         for spec in _before(plan, self.failure.step.name):
             if _is_check(spec) and spec.name in green:
                 result = self._run(spec, Purpose.PROOF, done)

@@ -29,15 +29,21 @@ _OVERWRITTEN = re.compile(rb"(?m)^[^\n]*\r(?=[^\r\n])")
 _BACKSPACES = re.compile(rb"[^\n\x08]?\x08+")
 # What runners and wrappers put before a line. Each alternative is anchored at a line start; any number may follow.
 _PREFIX = re.compile(
-    rb"(?m)^(?:\xef\xbb\xbf|[^\t\n]{1,100}\t[^\t\n]{1,100}\t(?=" + _TIME + rb"|\xef\xbb\xbf)|" + _TIME + rb"(?:[ \t]\d\d[OE]\+?)?(?:[ \t]|$)"
+    rb"(?m)^(?:\xef\xbb\xbf|[^\t\n]{1,100}\t[^\t\n]{1,100}\t(?="
+    + _TIME
+    + rb"|\xef\xbb\xbf)|"
+    + _TIME
+    + rb"(?:[ \t]\d\d[OE]\+?)?(?:[ \t]|$)"
     rb"|\[(?:task |vcs |taskcluster )?" + _TIME + rb"\][ \t]*|\[\d\d:\d\d:\d\d(?:\.\d+)?\][ \t]"
     rb"|\d\d:\d\d:\d\d(?:[.,]\d{3})?[ \t]+(?:(?:INFO|ERROR|WARNING|CRITICAL) - )?"
-    rb"|(?:[\w.-]{2,40}(?:_|-)\d{1,3}[ ]+|[\w.-]{2,30} {2,20}|[\w.-]{2,40} )\|[ ](?=\S)"
+    rb"|(?:[\w.-]{2,40}(?:_|-)\d{1,3}[ ]+|[\w.-]{2,30} {2,20})\|[ ](?=\S)"
     rb"|#\d{1,3} \d{1,5}\.\d{1,3}[ ]|#\d{1,3} (?=ERROR)|[ \t]+\[(?:junit|javac|java|exec|apply|groovyc|scalac|testng|mkdir)\][ ]?"
     rb"|##\[(?:error|debug)\]|::error[^:\n]{0,300}::)+"
 )
 _LONG_LINE = re.compile(rb"(?m)^[^\n]{%d,}" % LINE_BYTES)
-_CLOSING = frozenset((b"after_failure", b"after_script", b"after_success", b"after_deploy", b"before_cache", b"cache"))
+_CLOSING = frozenset(
+    (b"after_failure", b"after_script", b"after_success", b"after_deploy", b"before_cache", b"cache")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,9 @@ class Block:
 
     first_line: int
     text: bytes
-    closing: tuple[tuple[int, bool], ...] = field(default=())  # (line, begins) of Travis folds that run after the build
+    closing: tuple[tuple[int, bool], ...] = field(
+        default=()
+    )  # (line, begins) of Travis folds that run after the build
 
 
 def blocks(log: str | bytes | LogReader) -> Iterator[Block]:

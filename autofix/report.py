@@ -74,6 +74,8 @@ def run_report(run: BuildRun | None, *, error: BaseException | None = None) -> d
         "note": run.result_note if run else "",
         "delivered": run.delivered if run else "",
     }
+    if error is None and run and run.status == RunStatus.FAILED and not run.outcome:
+        report["error"] = {"code": "engine", "message": run.result_note}
     if error:
         code = error.code if isinstance(error, MetabuilderError) else type(error).__name__
         report["error"] = {"code": code, "message": str(error)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,12 +20,12 @@ from django.utils import timezone
 from autofix import metrics
 from autofix.budgets import log_fields
 from autofix.progress import Progress, Silent
-from metabuilder.builds.environment import ensure_tools_dir, prepare_home, step_environment
-from metabuilder.builds.errors import LeaseLost, MetabuilderError
 from metabuilder.builds.commands import Command, ExecutionResult, Limits
-from metabuilder.builds.execution import Keeper
+from metabuilder.builds.environment import ensure_tools_dir, prepare_cache, prepare_home, step_environment
+from metabuilder.builds.errors import LeaseLost, MetabuilderError
+from metabuilder.builds.execution import Keeper, KeeperLost
 from metabuilder.builds.leftovers import ProcessIdentity
-from metabuilder.builds.logs import StoredLog, log_ref, open_log, stored_log
+from metabuilder.builds.logs import LogWriter, StoredLog, log_ref, open_log, stored_log
 from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
 from metabuilder.builds.states import ExecutionEnd, Purpose
 from metabuilder.builds.workspaces import Workspace
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from settings_flags.resolution import EffectiveSettings
 
 logger = logging.getLogger("autofix")
+
+LIMITS = Limits(max_processes=4096)  # a fork bomb is far above, a parallel build far below
 
 
 class Stopped(MetabuilderError):
@@ -139,15 +142,16 @@ class RunSession:
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """The environment of a command, before the run's own allow-list variables are overridden by `env`."""
-        import os
-
+        cache = django_settings.METABUILDER_DATA_DIR / "caches" / str(self.run.tenant_id)
         prepare_home(self.workspace.home, Path.home())
+        prepare_cache(cache, Path.home())
+        self.workspace.tmp.mkdir(parents=True, exist_ok=True)
         return step_environment(
             base=os.environ,
             step_env=env,
             home=self.workspace.home,
             tmp=self.workspace.tmp,
-            cache=django_settings.METABUILDER_DATA_DIR / "caches" / str(self.run.tenant_id),
+            cache=cache,
             passthrough=django_settings.METABUILDER_STEP_ENV,
             tools_dir=self.tools_dir,
         )
@@ -176,27 +180,45 @@ class RunSession:
                 self.lease.hold()
                 StepExecution.objects.filter(pk=execution.pk).update(process=identity.to_json())
 
-        limits = Limits()
-        keeper = self.keeper
         secrets = secret_values(spec.env)
-        with closing(open_log(execution.log_ref, secrets=secrets, max_bytes=limits.max_log_bytes)) as log:
-            result = keeper.execute(
-                Command(
-                    run=spec.run,
-                    cwd=self.workspace.root / spec.cwd,
-                    env=self.environment(spec.env),
-                    timeout_seconds=spec.timeout_seconds,
-                    limits=limits,
-                ),
+        with closing(open_log(execution.log_ref, secrets=secrets, max_bytes=LIMITS.max_log_bytes)) as log:
+            result = self._execute(spec, log, remember)
+            if result.end == ExecutionEnd.TIMED_OUT:
+                log.append(f"\n[metabuilder] step timed out after {spec.timeout_seconds:g} s\n".encode())
+            elif result.end == ExecutionEnd.KILLED and result.stop_reason:
+                log.append(f"\n[metabuilder] step ended: {result.stop_reason}\n".encode())
+        metrics.operation_seconds.labels("execute_step").observe(result.seconds)
+        return self._close(execution, result)
+
+    def _execute(
+        self, spec: StepSpec, log: LogWriter, remember: Callable[[ProcessIdentity], None]
+    ) -> ExecutionResult:
+        started = time.monotonic()
+        command = Command(
+            run=spec.run,
+            cwd=self.workspace.root / spec.cwd,
+            env=self.environment(spec.env),
+            timeout_seconds=spec.timeout_seconds,
+            limits=LIMITS,
+        )
+        try:
+            return self.keeper.execute(
+                command,
                 log,
                 on_start=remember,
                 should_stop=self.stop_reason,
                 on_output=lambda text: self.progress.tell("output", text=text),
             )
-            if result.end == ExecutionEnd.TIMED_OUT:
-                log.append(f"\n[metabuilder] step timed out after {spec.timeout_seconds:g} s\n".encode())
-        metrics.operation_seconds.labels("execute_step").observe(result.seconds)
-        return self._close(execution, result)
+        except KeeperLost as error:  # only the step itself has a reason to kill its keeper: its failure
+            self._keeper = None
+            return ExecutionResult(
+                end=ExecutionEnd.KILLED.value,
+                exit_code=None,
+                seconds=time.monotonic() - started,
+                log_bytes=log.size,
+                truncated=log.truncated,
+                stop_reason=str(error),
+            )
 
     def _close(self, execution: StepExecution, result: ExecutionResult) -> StepResult:
         finished = {"end": result.end, "exit_code": result.exit_code, "finished_at": timezone.now()}

@@ -57,7 +57,7 @@ def last_failure(session: RunSession, step: BuildStep) -> StepResult:
     execution = (
         step.executions.filter(iteration=session.run.iteration)
         .exclude(commit="")
-        .exclude(end__in=["", ExecutionEnd.LOST, ExecutionEnd.KILLED])
+        .exclude(end__in=["", ExecutionEnd.LOST])
         .latest("number")
     )
     seconds = (execution.finished_at - execution.started_at).total_seconds() if execution.finished_at else 0.0

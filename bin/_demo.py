@@ -84,15 +84,15 @@ def what_happened(ending: Ending) -> str:
 def summary(endings: list[Ending]) -> Table:
     table = Table(title="What happened", title_style="bold", show_lines=True)
     table.add_column("Build", no_wrap=True)
-    table.add_column("Announced", no_wrap=True)
     table.add_column("Ended", no_wrap=True)
     table.add_column("Why, and what was tried", overflow="fold")
     for ending in endings:
+        wanted = f"{ending.build['expected']}, {ending.build['type']}"
+        note = "[dim]as announced[/]" if ending.as_announced else f"[bold red]not {wanted}[/]"
         style = "green" if ending.as_announced else "bold red"
         table.add_row(
             f"{ending.build['name']}\n[dim]{ending.seconds:.0f} s[/]",
-            f"{ending.build['expected']}\n[dim]{ending.build['type']}[/]",
-            f"[{style}]{escape(ending.outcome)}[/]",
+            f"[{style}]{escape(ending.outcome)}[/]\n{note}",
             what_happened(ending),
         )
     return table

@@ -6,6 +6,8 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 python=$root/.venv/bin/python
 # What the caller's own Python environment sets must not leak into ours.
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV DJANGO_SETTINGS_MODULE
+# Builds fetch packages with uv, which has certificates of its own; a company's are in the system's.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
 export PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 # pip and uv want a home directory; a missing one must not stop us.
 if [ -z "${HOME:-}" ] || [ ! -d "$HOME" ]; then

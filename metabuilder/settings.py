@@ -131,7 +131,9 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
     "logs": {
         "BACKEND": env.str("METABUILDER_LOG_STORAGE", "django.core.files.storage.FileSystemStorage"),
-        "OPTIONS": env.json("METABUILDER_LOG_STORAGE_OPTIONS", {"location": str(METABUILDER_DATA_DIR / "logs")}),
+        "OPTIONS": env.json(
+            "METABUILDER_LOG_STORAGE_OPTIONS", {"location": str(METABUILDER_DATA_DIR / "logs")}
+        ),
     },
 }
 STATIC_URL = "static/"
@@ -139,13 +141,16 @@ STATIC_ROOT = METABUILDER_DATA_DIR / "static"
 LANGUAGE_CODE = "en-gb"
 TIME_ZONE = "UTC"
 USE_TZ = True
-LOGIN_URL = "admin:login"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "/admin/"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("METABUILDER_SECURE_COOKIES", IN_PRODUCTION)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("METABUILDER_BEHIND_TLS_PROXY", False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if _flag("METABUILDER_BEHIND_TLS_PROXY", False) else None
+)
 
 # The queue carries wake-ups only; the database is the truth. Why each value is what it is: docs/queue.md.
 METABUILDER_WORKERS = int(_number("METABUILDER_WORKERS", 2, minimum=1))
@@ -200,7 +205,11 @@ LOGGING = {
         "text": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"},
     },
     "handlers": {
-        "console": {"class": "logging.StreamHandler", "formatter": "json" if _json_logs else "text", "level": _log_level},
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if _json_logs else "text",
+            "level": _log_level,
+        },
         # The heads of the audit trail are its anchors outside the database (`verify_audit --anchor`).
         "audit_heads": {
             "class": "logging.handlers.WatchedFileHandler",

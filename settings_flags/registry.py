@@ -306,11 +306,11 @@ class SettingValues:
     delivery: str = _declare(
         Kind.CHOICE,
         "branch",
-        choices=("none", "patch", "branch"),
-        ceiling="branch",
+        choices=("none", "patch", "branch", "push"),
+        ceiling="push",
         title="Delivery",
-        help="What happens to proven fixes. branch: a branch of their own in the source; patch: a patch "
-        "file; none: they stay in the checkpoint repository.",
+        help="What happens to proven fixes. branch: a branch to fetch from the run's checkpoint repository, the "
+        "source stays untouched; push: that branch is also pushed to the source; patch: a patch file; none: nothing.",
     )
     guard_action: str = _declare(
         Kind.CHOICE,

@@ -6,7 +6,9 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from autofix.decision import Candidate
+from autofix.fixers.alembic import AlembicFixer
 from autofix.fixers.base import Failure, Fixer
+from autofix.fixers.codemods import RemovedNamesFixer
 from autofix.fixers.django import MakeMigrations, MergeMigrations
 from autofix.fixers.machine import ExecutableBitFixer, TimeoutFixer
 from autofix.fixers.missing_tool import InstallStepFixer
@@ -16,7 +18,20 @@ from autofix.fixers.stubs import NodeTypesFixer, StubsFixer
 from autofix.fixers.style_tools import STYLE_FIXERS
 
 GROUP = "metabuilder.fixers"
-BUILT_IN: tuple[Fixer, ...] = (*STYLE_FIXERS, MergeMigrations(), MakeMigrations(), RequirementFixer(), StubsFixer(), NodeTypesFixer(), MovedDependencyFixer(), ExecutableBitFixer(), InstallStepFixer(), TimeoutFixer())
+BUILT_IN: tuple[Fixer, ...] = (
+    *STYLE_FIXERS,
+    MergeMigrations(),
+    MakeMigrations(),
+    AlembicFixer(),
+    RequirementFixer(),
+    StubsFixer(),
+    NodeTypesFixer(),
+    MovedDependencyFixer(),
+    ExecutableBitFixer(),
+    InstallStepFixer(),
+    TimeoutFixer(),
+    RemovedNamesFixer(),
+)
 
 
 @cache

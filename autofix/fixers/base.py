@@ -98,7 +98,10 @@ Trials = Generator[Proposal, TrialResult, None]
 
 
 class Fixer(Protocol):
-    name: str  # stable, e.g. "python.ruff"; a closed set used in records and commit messages
+    @property
+    def name(self) -> str:
+        """Stable, e.g. "python.ruff": it stands in records and commit messages."""
+        ...
 
     def candidates(self, failure: Failure) -> Sequence[Candidate]:
         """Return what this fixer could do about the failure, best first; empty where it does not apply.

@@ -22,7 +22,7 @@ BUILD_CONSTRAINTS = "constraints-build.txt"
 
 
 def write_bounds(root: Path, failure: Failure, limits: Mapping[str, str], reason: str) -> tuple[Plan | None, set[str]]:
-    """Write `{distribution: "<2.1"}` into the workspace; returns the plan that follows it, if it must change, and where.
+    """Write `{distribution: "<2.1"}` into the workspace; returns the plan if it must change, and where.
 
     Order: the list that declares the distribution; a constraints file the installs follow already; [tool.uv] of a
     uv project; a requirements file the plan installs; a new constraints.txt, which the plan's install steps get.
@@ -48,7 +48,9 @@ def write_bounds(root: Path, failure: Failure, limits: Mapping[str, str], reason
     return plan, {*places, path}
 
 
-def write_build_bounds(root: Path, failure: Failure, limits: Mapping[str, str], reason: str) -> tuple[Plan | None, set[str]]:
+def write_build_bounds(
+    root: Path, failure: Failure, limits: Mapping[str, str], reason: str
+) -> tuple[Plan | None, set[str]]:
     """The same for build requirements, which are installed apart from everything else."""
     manifest = Manifest("toml", "pyproject.toml", ("build-system", "requires"))
     if limits and all(declarations.bound(root, manifest, name, limit) for name, limit in limits.items()):

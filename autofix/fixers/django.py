@@ -68,7 +68,9 @@ def conflicts(log: str) -> dict[str, list[str]]:
     """The apps whose graphs have several leaves, and those leaves, as Django names them."""
     found = _LEAVES.search(log)
     parts = _LEAVES_OF_APP.findall(found[1]) if found else []
-    return {app: [leaf.strip() for leaf in leaves.replace("\n", "").split(",") if leaf.strip()] for leaves, app in parts}
+    return {
+        app: [leaf.strip() for leaf in leaves.replace("\n", "").split(",") if leaf.strip()] for leaves, app in parts
+    }
 
 
 def pending_apps(log: str) -> list[str]:
@@ -166,7 +168,9 @@ class MergeMigrations:
             raise CannotFix(_why_failed(result))
         check = bench.run(f"{site.call} makemigrations --check --dry-run", cwd=site.cwd)
         if not check.ok:
-            raise CannotFix(f"after the merge the models and the migrations still differ: {check.output.strip()[-300:]}")
+            raise CannotFix(
+                f"after the merge the models and the migrations still differ: {check.output.strip()[-300:]}"
+            )
         yield Proposal(summary=f"Merge migrations: {', '.join(Path(path).stem for path in new)}")
 
 

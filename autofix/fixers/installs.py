@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from autofix.fixers import project
 from autofix.fixers.shell import SimpleCommand, base_name, find_tool, parse
+from autofix.fixers.tables import words
 from metabuilder.builds.plans import Plan, StepSpec
 
 _INSTALLERS = frozenset(("pip", "pip3", "uv", "poetry", "pdm", "pipenv"))
@@ -22,10 +23,10 @@ _VALUES = {
     "--group": "groups", "--extra": "extras", "--with": "groups", "--only-group": "groups", "--only": "groups",
     "-E": "extras", "--extras": "extras", "-G": "groups",
 }  # fmt: skip
-_OTHER_VALUES = frozenset(
+_OTHER_VALUES = words(
     "-i --index-url --extra-index-url -f --find-links -p --python --target -t --prefix --only-binary --no-binary "
     "--exclude-newer --index-strategy --resolution --cache-dir --timeout --retries --upgrade-package -P --no-group "
-    "--link-mode --config-setting --proxy --cert --trusted-host --progress-bar --platform --prerelease".split()
+    "--link-mode --config-setting --proxy --cert --trusted-host --progress-bar --platform --prerelease"
 )
 _PROJECT = re.compile(r"^(?P<path>\.|\./.*|\.\./.*|/.*|[^=<>\[\]]+/)(?:\[(?P<extras>[^\]]*)\])?$")
 _ENVIRONMENT = re.compile(r"^(?:\$PWD/|\$\{PWD\}/|\./)?(?P<env>[\w./-]*?[\w.-]+)/(?:bin|Scripts)/[\w.-]+$")
@@ -141,7 +142,7 @@ def _read(words: Sequence[str], tool: str) -> _Read:
 
 
 def environment(plan: Plan, root: Path) -> str | None:
-    """The virtual environment (relative path) that the plan makes or uses; None where steps use the machine's Python."""
+    """The virtual environment (relative path) that the plan makes or uses; None for the machine's Python."""
     named: str | None = None
     for step in plan.steps:
         for text in project.expand(root, step.run, step.cwd):

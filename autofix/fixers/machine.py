@@ -17,7 +17,9 @@ from autofix.fixers.base import Bench, CannotFix, Failure, Proposal, Trials
 _TIME_TYPES = frozenset((FailureType.TRANSIENT, FailureType.UNKNOWN, FailureType.INFRA))
 _TIMED_OUT = re.compile(r"(?m)^\[metabuilder\] step timed out after ")
 _PROGRESS_LINES = 4
-_DENIED = re.compile(r"(?m)(?:^|: |')((?:\./|/|[\w.-]+/)[\w./@+-]+)'?: (?:[Pp]ermission denied|cannot execute: Permission denied)")
+_DENIED = re.compile(
+    r"(?m)(?:^|: |')((?:\./|/|[\w.-]+/)[\w./@+-]+)'?: (?:[Pp]ermission denied|cannot execute: Permission denied)"
+)
 _EXECUTABLE = 0o111
 
 

@@ -6,17 +6,19 @@ import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from autofix.fixers.tables import words
+
 _FIELD_OPERATIONS = frozenset(("AddField", "RemoveField", "AlterField", "RenameField"))
-_MODEL_OPERATIONS = frozenset(
+_MODEL_OPERATIONS = words(
     "CreateModel DeleteModel RenameModel AlterModelTable AlterModelTableComment AlterUniqueTogether "
-    "AlterIndexTogether AlterOrderWithRespectTo AlterModelOptions AlterModelManagers".split()
+    "AlterIndexTogether AlterOrderWithRespectTo AlterModelOptions AlterModelManagers"
 )
-_MEMBER_OPERATIONS = frozenset("AddIndex RemoveIndex RenameIndex AddConstraint RemoveConstraint".split())
-_HARMLESS = frozenset("CreateModel AddField AlterModelOptions AlterModelManagers AddIndex RenameIndex".split())
+_MEMBER_OPERATIONS = words("AddIndex RemoveIndex RenameIndex AddConstraint RemoveConstraint")
+_HARMLESS = words("CreateModel AddField AlterModelOptions AlterModelManagers AddIndex RenameIndex")
 # Keyword arguments of a field that leave its column, and the data in it, alone.
-_COLUMN_FREE = frozenset(
+_COLUMN_FREE = words(
     "help_text verbose_name choices validators blank default editable error_messages related_name "
-    "related_query_name limit_choices_to upload_to storage db_comment auto_now auto_now_add db_index".split()
+    "related_query_name limit_choices_to upload_to storage db_comment auto_now auto_now_add db_index"
 )
 
 
@@ -59,12 +61,9 @@ def read_migration(name: str, text: str) -> Migration | None:
         return None
     values = {t.id: n.value for n in body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
     dependencies = [
-        (item.elts[0].value, item.elts[1].value)
+        (str(_constant(item.elts[0])), str(_constant(item.elts[1])))
         for item in _items(values.get("dependencies"))
-        if isinstance(item, ast.Tuple)
-        and len(item.elts) == 2
-        and isinstance(item.elts[0], ast.Constant)
-        and isinstance(item.elts[1], ast.Constant)
+        if isinstance(item, ast.Tuple) and len(item.elts) == 2
     ]
     operations = [_operation(item) for item in _items(values.get("operations"))]
     return Migration(name, tuple(dependencies), tuple(operations))
@@ -78,12 +77,20 @@ def _operation(node: ast.expr) -> Operation:
     if not isinstance(node, ast.Call):
         return Operation("unknown")
     kind = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "unknown")
-    texts = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant) and isinstance(k.value.value, str)}
+    texts = {
+        k.arg: k.value.value
+        for k in node.keywords
+        if isinstance(k.value, ast.Constant) and isinstance(k.value.value, str)
+    }
     first = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
     model = texts.get("model_name") or (texts.get("name") if kind in _MODEL_OPERATIONS else None)
     model = model or texts.get("old_name" if kind == "RenameModel" else "") or (first[0] if first else "")
     member = texts.get("name") if kind in _FIELD_OPERATIONS | _MEMBER_OPERATIONS else ""
-    member = member or texts.get("old_name" if kind in ("RenameField", "RenameIndex") else "") or (first[1] if len(first) > 1 else "")
+    member = (
+        member
+        or texts.get("old_name" if kind in ("RenameField", "RenameIndex") else "")
+        or (first[1] if len(first) > 1 else "")
+    )
     return Operation(kind, model.lower(), member.lower(), node)
 
 
@@ -100,7 +107,11 @@ def why_not_merge(migrations: Mapping[str, Migration], app: str, leaves: Sequenc
             clash = _clash(left, right)
             if clash:
                 return f"{one} and {other} are not independent: {clash}"
-    return None if shared or all(not migrations[name].dependencies for name in leaves) else "the branches have no common start"
+    return (
+        None
+        if shared or all(not migrations[name].dependencies for name in leaves)
+        else "the branches have no common start"
+    )
 
 
 def _ancestors(migrations: Mapping[str, Migration], app: str, leaf: str) -> set[str]:
@@ -138,9 +149,11 @@ def why_not_automatic(new: Iterable[Migration], earlier: Iterable[Migration]) ->
         for operation in migration.operations:
             if operation.kind in _HARMLESS or operation.model in created:
                 continue
-            if operation.kind == "AlterField" and (reason := _why_not_alter(operation, known)) is None:
-                continue
-            return f"{operation} in {migration.name} {reason if operation.kind == 'AlterField' else 'can lose or reject data'}"
+            reason: str | None = "can lose or reject data"
+            if operation.kind == "AlterField":
+                reason = _why_not_alter(operation, known)
+            if reason:
+                return f"{operation} in {migration.name} {reason}"
     return None
 
 

@@ -20,7 +20,9 @@ from autofix.fixers.requirement import find_missing, missing_modules
 from autofix.fixers.shell import base_name, invocations
 from metabuilder.builds.plans import Plan
 
-_TYPES = frozenset((FailureType.INFRA, FailureType.RUNTIME, FailureType.UNKNOWN, FailureType.LINT, FailureType.TYPECHECK))
+_TYPES = frozenset(
+    (FailureType.INFRA, FailureType.RUNTIME, FailureType.UNKNOWN, FailureType.LINT, FailureType.TYPECHECK)
+)
 _NOT_FOUND = (
     re.compile(r"(?m)(?:^|: )(?:line )?(?:\d+: )?([\w./@+-]+): (?:command )?not found\s*$"),
     re.compile(r"(?m)(?:^|: )(?:line )?(?:\d+: )?([\w./@+-]+): No such file or directory\s*$"),
@@ -30,8 +32,15 @@ _NOT_FOUND = (
     re.compile(r"make: ([\w./-]+): (?:No such file or directory|Command not found)"),
     re.compile(r"exec: \"?([\w./-]+)\"?: (?:executable file )?not found"),
 )
-_NPM_COMMANDS = {"tsc": "typescript", "ng": "@angular/cli", "vue-cli-service": "@vue/cli-service", "nest": "@nestjs/cli",
-                 "biome": "@biomejs/biome", "playwright": "@playwright/test", "babel": "@babel/cli"}  # fmt: skip
+_NPM_COMMANDS = {
+    "tsc": "typescript",
+    "ng": "@angular/cli",
+    "vue-cli-service": "@vue/cli-service",
+    "nest": "@nestjs/cli",
+    "biome": "@biomejs/biome",
+    "playwright": "@playwright/test",
+    "babel": "@babel/cli",
+}
 _NODE_MODULE = re.compile(r"(?:Cannot find module|Cannot find package|Can't resolve) '((?:@[\w.-]+/)?[\w.-]+)[^']*'")
 _NODE_INSTALLERS = (
     ("package-lock.json", "npm ci --no-audit --no-fund"),
@@ -117,7 +126,12 @@ def _wanted_tool(failure: Failure) -> Wanted | None:
     if command:
         return Wanted(tool, command, path_entry=entry)
     if distribution:
-        return Wanted(distribution, f"{installer(failure.plan, found, env)} {distribution}", declared=False, path_entry=entry)
+        return Wanted(
+            distribution,
+            f"{installer(failure.plan, found, env)} {distribution}",
+            declared=False,
+            path_entry=entry,
+        )
     return None
 
 
@@ -197,12 +211,19 @@ def _whole_environment(failure: Failure, env: str | None) -> Wanted | None:
     """The plan uses an environment that no step makes: make it, with all that the project declares."""
     if env is None or (failure.root / env).exists():
         return None
-    files = [f"-r {m.path}" for m in declarations.manifests(failure.root) if m.kind == "requirements" and m.path.endswith(".txt")]
+    files = [
+        f"-r {m.path}"
+        for m in declarations.manifests(failure.root)
+        if m.kind == "requirements" and m.path.endswith(".txt")
+    ]
     parts = [*files, *(["-e ."] if _is_package(failure.root) else [])]
     if not parts:
         return None
     make = f"uv venv -q {shlex.quote(env)}"
-    return Wanted(f"the environment {env}", f"{make} && uv pip install --python {shlex.quote(f'{env}/bin/python')} {' '.join(parts)}")
+    return Wanted(
+        f"the environment {env}",
+        f"{make} && uv pip install --python {shlex.quote(f'{env}/bin/python')} {' '.join(parts)}",
+    )
 
 
 def _wanted_node(failure: Failure) -> Wanted | None:

@@ -217,7 +217,9 @@ def _narrow(search: _Search, date: datetime) -> Trials:
         if not search.limits or search.spent >= _MAX_TRIALS:
             continue
         search.spent += 1
-        plan, places = _write(search, f"These releases were current on {date:%Y-%m-%d}, and newer ones break this project.")
+        plan, places = _write(
+            search, f"These releases were current on {date:%Y-%m-%d}, and newer ones break this project."
+        )
         result = yield Proposal(
             summary=f"Hold {len(search.limits)} distributions ({', '.join(sorted(places))})",
             plan=plan,

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from autofix.fixers.shell import SimpleCommand, parse
+from autofix.fixers.tables import words
 
 MAX_FILE = 1024 * 1024
 MAX_FILES = 20_000
-SKIPPED = frozenset(
+SKIPPED = words(
     ".git .hg .svn .venv venv env .tox .nox node_modules site-packages __pycache__ build dist .eggs .cache "
-    ".mypy_cache .ruff_cache .pytest_cache target vendor bower_components".split()
+    ".mypy_cache .ruff_cache .pytest_cache target vendor bower_components"
 )
 _SHELLS = frozenset(("bash", "sh", "dash", "zsh"))
 _EXPANSIONS = 3  # how deep `make lint` -> `npm run lint` -> `./lint.sh` is followed

@@ -60,9 +60,10 @@ class Releases:
         if key not in self._has:
             wanted = shlex.quote(f"{self.distribution}=={version}")
             command = (
-                'd=$(mktemp -d) && trap \'rm -rf "$d"\' EXIT && '
+                "d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && "
                 f'uv pip install -q --no-deps --target "$d" --python {shlex.quote(self.python)} {wanted} && '
-                f'PYTHONPATH="$d" PYTHONDONTWRITEBYTECODE=1 {shlex.quote(self.python)} -W ignore -c {shlex.quote(_PROBE)} '
+                f'PYTHONPATH="$d" PYTHONDONTWRITEBYTECODE=1 {shlex.quote(self.python)} -W ignore '
+                f"-c {shlex.quote(_PROBE)} "
                 f"{shlex.quote(module)} {shlex.quote(attribute or '')}"
             )
             self._has[key] = bool(_MODULE.match(module)) and self.bench.run(command, timeout=90).ok

@@ -19,7 +19,13 @@ from autofix.fixers.installs import environment, installs, is_importable, python
 # The start of a Python identifier path inside the quotes that Python, pytest and mypy write.
 _NO_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '?([A-Za-z_][\w.]*)'?")
 _TYPES = frozenset(
-    (FailureType.RUNTIME, FailureType.TEST_ASSERT, FailureType.INFRA, FailureType.UNKNOWN, FailureType.SCHEMA_MIGRATION)
+    (
+        FailureType.RUNTIME,
+        FailureType.TEST_ASSERT,
+        FailureType.INFRA,
+        FailureType.UNKNOWN,
+        FailureType.SCHEMA_MIGRATION,
+    )
 )
 _MAX_TRIALS = 6
 _LOCKS = {"uv.lock": "uv lock", "poetry.lock": "poetry lock", "pdm.lock": "pdm lock"}
@@ -97,7 +103,9 @@ def is_left_out(root: Path, installed: Sequence[Manifest], item: Missing) -> boo
     """
     if not item.distribution:
         return False
-    lists = [m for m in declarations.manifests(root) if m not in installed and declarations.find(root, m, item.distribution)]
+    lists = [
+        m for m in declarations.manifests(root) if m not in installed and declarations.find(root, m, item.distribution)
+    ]
     return any(m.development or all(other.development for other in installed) for m in lists)
 
 

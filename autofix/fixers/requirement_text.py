@@ -125,7 +125,7 @@ def edit_toml_table(text: str, keys: Sequence[str], name: str, value: str) -> st
         return None
     key = next((key for key in table if canonicalize_name(key) == canonicalize_name(name)), name)
     if hasattr(table.get(key), "keys"):
-        table[key]["version"] = value  # type: ignore[index]  # has keys, so it is a table
+        table[key]["version"] = value
     else:
         table[key] = value
     return _dumped(document, text)
@@ -209,7 +209,11 @@ def _cfg_span(lines: Sequence[str], section: str, key: str) -> tuple[int, int] |
 
 def setup_list(text: str) -> list[str]:
     node = _setup_node(text)
-    return [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)] if node else []
+    return (
+        [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+        if node
+        else []
+    )
 
 
 def edit_setup(text: str, change: Change) -> str | None:

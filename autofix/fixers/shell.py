@@ -1,10 +1,12 @@
-"""The simple commands inside a step's bash text, with their words, so that one can be run again a little changed. Pure."""
+"""The simple commands inside a step's bash text, so that one can be run again a little changed. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+
+from autofix.fixers.tables import words
 
 MAX_COMMAND = 64 * 1024
 _MAX_DEPTH = 4
@@ -13,7 +15,7 @@ _OPERATOR = re.compile(r"&&|\|\||;;|\|&|[;|&()\n]")
 _REDIRECTION = re.compile(r"(?:\d*|&)(?:<<<|>>|<>|>\||[<>]&?)")
 _HERE_DOCUMENT = re.compile(r"\d*<<-?(?!<)")
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
-_RESERVED = frozenset("{ } ! if then else elif fi do done while until time exec command nohup".split())
+_RESERVED = words("{ } ! if then else elif fi do done while until time exec command nohup")
 
 
 class Unreadable(ValueError):
@@ -191,13 +193,13 @@ def _find(text: str, what: str, start: int) -> int:
 
 
 # Commands that run the command in their arguments, with the options whose next word is a value.
-_RUNNERS = frozenset(
+_RUNNERS = words(
     "env uv uvx poetry pipenv pdm hatch rye pixi npx pnpm pnpx yarn npm bunx bun pipx python python3 "
-    "nice time timeout xargs sudo corepack stdbuf conda micromamba".split()
+    "nice time timeout xargs sudo corepack stdbuf conda micromamba"
 )
-_VALUE_OPTIONS = frozenset(
+_VALUE_OPTIONS = words(
     "--with --with-requirements --with-editable --from --python -p --package --group --extra --only-group "
-    "--directory --project --env-file -n --index-url --workspace -w -C --cwd --no-group".split()
+    "--directory --project --env-file -n --index-url --workspace -w -C --cwd --no-group"
 )
 _PYTHON = re.compile(r"python[\d.]*$|pypy[\d.]*$")
 

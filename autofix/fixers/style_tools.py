@@ -13,7 +13,7 @@ from pathlib import Path
 from autofix.decision import Candidate, Strategy
 from autofix.failures import FailureSignal, FailureType
 from autofix.fixers import project
-from autofix.fixers.base import Bench, CannotFix, Failure, Proposal, Trials
+from autofix.fixers.base import Bench, CannotFix, Failure, Fixer, Proposal, Trials
 from autofix.fixers.shell import Invocation, find_tool, invocations, parse
 
 _TIMEOUT_SECONDS = 240
@@ -133,11 +133,11 @@ def calls_of(root: Path, run: str, cwd: str) -> Iterator[tuple[Mode, str]]:
                 yield mode, command
 
 
-@dataclass(frozen=True, slots=True)
 class StyleToolFixer:
     """Let one tool mend what it found; other table tools of the same step follow, as they would fail next."""
 
-    name: str
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def candidates(self, failure: Failure) -> Sequence[Candidate]:
         if failure.signal.type is not FailureType.LINT:
@@ -160,7 +160,10 @@ class StyleToolFixer:
         ]
 
     def trials(self, candidate: Candidate, failure: Failure, bench: Bench) -> Trials:
-        before, calls = project.stamps(bench.root), list(calls_of(bench.root, failure.step.run, failure.step.cwd))
+        before, calls = (
+            project.stamps(bench.root),
+            list(calls_of(bench.root, failure.step.run, failure.step.cwd)),
+        )
         output = ""
         for _, command in calls:
             bench.progress(command)
@@ -184,11 +187,10 @@ def _last_line(output: str) -> str:
     return lines[-1][:200] if lines else "it said nothing"
 
 
-@dataclass(frozen=True, slots=True)
 class PreCommitFixer:
     """pre-commit's hooks mend files while they run and fail for having done so: run them, keep what they changed."""
 
-    name: str = "precommit"
+    name = "precommit"
 
     def candidates(self, failure: Failure) -> Sequence[Candidate]:
         if failure.signal.type is not FailureType.LINT or "files were modified by this hook" not in failure.log:
@@ -213,4 +215,7 @@ class PreCommitFixer:
         yield Proposal(summary="Apply the fixes of the pre-commit hooks")
 
 
-STYLE_FIXERS = (*(StyleToolFixer(name) for name in dict.fromkeys(mode.fixer for mode in MODES)), PreCommitFixer())
+STYLE_FIXERS: tuple[Fixer, ...] = (
+    *(StyleToolFixer(name) for name in dict.fromkeys(mode.fixer for mode in MODES)),
+    PreCommitFixer(),
+)

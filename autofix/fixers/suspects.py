@@ -13,14 +13,15 @@ from autofix.fixers import names
 from autofix.fixers.installs import built_here, owner_of_file, owner_of_module, versions
 
 _IMPORT_NAME = re.compile(
-    r"cannot import name '([\w.]+)' from (?:partially initialized module )?'([\w.]+)'(?: \((?:most likely[^)]*\) \()?([^)\n]*)\))?"
+    r"cannot import name '([\w.]+)' from (?:partially initialized module )?'([\w.]+)'"
+    r"(?: \((?:most likely[^)]*\) \()?([^)\n]*)\))?"
 )
 _ATTRIBUTE = re.compile(r"AttributeError: (?:partially initialized )?module '([\w.]+)' has no attribute '(\w+)'")
 _NO_MODULE = re.compile(r"No module named '?([A-Za-z_][\w.]*)'?")
 _FRAME = re.compile(r"((?:/[^\s\":]*|[\w.-][^\s\":]*)site-packages/[^\s\":]+\.py)(?:\"|:\d)")
 _BUILD = re.compile(
-    r"Failed to build|build_wheel|prepare_metadata_for_build|Getting requirements to build|setup\.py (?:egg_info|bdist_wheel)|"
-    r"build backend returned an error|metadata-generation-failed"
+    r"Failed to build|build_wheel|prepare_metadata_for_build|Getting requirements to build|"
+    r"setup\.py (?:egg_info|bdist_wheel)|build backend returned an error|metadata-generation-failed"
 )
 _PYTEST_MOVED = re.compile(r"PytestRemovedIn\d+Warning|Fixture \"\w+\" called directly|no longer supported in pytest")
 _BUILD_WORDS = {

@@ -41,11 +41,7 @@ def check_changes(
     caller knows to be the right ones, new or in another version."""
     refused = [problem for change in changes if (problem := path_problem(change))]
     barred = {finding.path for finding in refused}
-    texts = [
-        ChangedText(change)
-        for change in changes
-        if change.path not in barred and not is_made_executable(change)
-    ]
+    texts = [ChangedText(change) for change in changes if change.path not in barred and not is_made_executable(change)]
     findings = list(refused)
     for text in texts:
         findings += _check_text(text, tuple(protected), limits, (*_RULES, *extra_rules))

@@ -36,7 +36,7 @@ _MANAGERS = {
     "pdm": {"dev-dependencies", "version"},
     "hatch": {"version", "build", "metadata"},
 }
-_PROJECT_PROMISES = ("license", "license-files", "requires-python")
+_PROJECT_PROMISES = ("license", "license-files", "requires-python", "entry-points")
 _PACKAGE_JSON_FREE = frozenset(
     {
         "dependencies",
@@ -79,9 +79,7 @@ def check_configuration(text: ChangedText) -> Iterator[Finding]:
     elif name in {"setup.cfg", "tox.ini"}:
         yield from _ini(text)
     elif name == "go.mod":
-        if re.findall(r"\breplace\b|\bexclude\b", text.new) != re.findall(
-            r"\breplace\b|\bexclude\b", text.old
-        ):
+        if re.findall(r"\breplace\b|\bexclude\b", text.new) != re.findall(r"\breplace\b|\bexclude\b", text.old):
             yield text.finding("foreign-source", "go.mod replaces a module")
     elif kinds.is_checker_config(text.path):
         yield text.finding("checker-config", f"{text.name} configures a check; changing it needs a person")
@@ -106,21 +104,17 @@ def means_the_same(text: ChangedText) -> bool:
             return _yaml_tokens(text.old) == _yaml_tokens(text.new)
     except (ValueError, yaml.YAMLError, RecursionError):
         return False
-    return (
-        text.old.split() == text.new.split()
-        and text.suffix in {".cfg", ".ini", ".txt", ""}
-        and "\t" not in text.old
-    )
+    return text.old.split() == text.new.split() and text.suffix in {".cfg", ".ini", ".txt", ""} and "\t" not in text.old
 
 
 def _yaml_tokens(content: str) -> list[object]:
     """The document's structure without comments and layout; anchors and tags stay what they are."""
     events = yaml.parse(content, Loader=yaml.SafeLoader)
     return [
-        (type(event).__name__, getattr(event, "value", None), getattr(event, "tag", None), getattr(event, "anchor", None),
-         getattr(event, "implicit", None) if isinstance(event, yaml.ScalarEvent) else None)
+        (type(event).__name__, *(getattr(event, name, None) for name in ("value", "tag", "anchor", "implicit")))
         for event in events
-    ]  # fmt: skip
+        if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent)
+    ]
 
 
 def _toml(content: str) -> dict[str, Any] | None:
@@ -173,9 +167,7 @@ def _package_json(text: ChangedText) -> Iterator[Finding]:
             yield text.finding("checker-config", f"{key!r} in package.json changes")
     foreign = npm_foreign(text.new) - npm_foreign(text.old)
     for name in sorted(foreign):
-        yield text.finding(
-            "foreign-source", f"the package {canonical(name)!r} comes from outside the registry"
-        )
+        yield text.finding("foreign-source", f"the package {canonical(name)!r} comes from outside the registry")
 
 
 def _scripts(text: ChangedText, old: object, new: object) -> Iterator[Finding]:
@@ -213,12 +205,12 @@ def _ini(text: ChangedText) -> Iterator[Finding]:
         yield text.finding("checker-config", f"{text.name} cannot be read, so the change cannot be judged")
         return
     for section in _changed_keys(old, new):
-        if text.name.lower() == "setup.cfg" and (
-            section == "metadata" or section.partition(".")[0] == "options"
-        ):
-            if {"license", "license_files", "python_requires"}.intersection(
-                _changed_keys(old.get(section), new.get(section))
-            ):
+        if text.name.lower() == "setup.cfg" and (section == "metadata" or section.partition(".")[0] == "options"):
+            if section == "options.entry_points" or {
+                "license",
+                "license_files",
+                "python_requires",
+            }.intersection(_changed_keys(old.get(section), new.get(section))):
                 yield text.finding("project-promise", f"[{section}] changes what the project promises")
             continue
         yield text.finding("checker-config", f"[{section}] changes")

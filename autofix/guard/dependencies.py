@@ -23,9 +23,8 @@ _FOREIGN = re.compile(
     r"^\s*(-i|--index-url|--extra-index-url|-f|--find-links|--trusted-host|--no-index|-e|--editable|--pre|--no-binary|--config)\b"
     r"|@\s*(git\+|https?:|file:|ssh:)|^\s*(git\+|https?://|file:|ssh:|\.{0,2}/)|^\s*\S+\.(whl|tar\.gz|zip)\b"
 )
-_NPM_FOREIGN = re.compile(
-    r"^(git|github:|gitlab:|bitbucket:|https?:|file:|link:|ssh:|npm:|[\w.-]+/[\w.-]+(#|$))"
-)
+_FOREIGN_SPEC = re.compile(r"@\s*(git\+|https?:|file:|ssh:)|\"(git|path|url|ref|registry|file)\"\s*:")
+_NPM_FOREIGN = re.compile(r"^(git|github:|gitlab:|bitbucket:|https?:|file:|link:|ssh:|npm:|[\w.-]+/[\w.-]+(#|$))")
 _LOCK_FOREIGN = re.compile(r"(git\+(ssh|https?)|git@|git://|ssh://|\bfile:\.\./\.\./|codeload\.github)")
 _TOOLS = frozenset(
     {
@@ -87,14 +86,12 @@ def check_dependencies(texts: Sequence[ChangedText], vouched: Sequence[str]) -> 
     for text in texts:
         if kinds.is_lock(text.path):
             if len(_LOCK_FOREIGN.findall(text.new)) > len(_LOCK_FOREIGN.findall(text.old)):
-                yield text.finding(
-                    "foreign-source", "the lock file takes a package from a repository or a path"
-                )
+                yield text.finding("foreign-source", "the lock file takes a package from a repository or a path")
             continue
         before, after = _packages(text, text.old), _packages(text, text.new)
         if before is None or after is None:
             continue
-        yield from _foreign_sources(text)
+        yield from _foreign_sources(text, before, after)
         yield from _tools_moved(text, before, after, allowed)
         if not _is_constraints(text.path):
             added |= dict.fromkeys(after.keys() - before.keys(), text)
@@ -107,20 +104,21 @@ def check_dependencies(texts: Sequence[ChangedText], vouched: Sequence[str]) -> 
             yield text.finding("dependency-removed", f"the package {name!r} is no longer required")
 
 
-def _tools_moved(
-    text: ChangedText, before: Packages, after: Packages, allowed: set[str]
-) -> Iterator[Finding]:
+def _tools_moved(text: ChangedText, before: Packages, after: Packages, allowed: set[str]) -> Iterator[Finding]:
     for name in sorted(_TOOLS & before.keys() & after.keys() - allowed):
         if re.sub(r"\s", "", before[name]) != re.sub(r"\s", "", after[name]):
             yield text.finding("checker-version", f"another version of {name} may check something else")
 
 
-def _foreign_sources(text: ChangedText) -> Iterator[Finding]:
-    if not is_requirements(text.path):
+def _foreign_sources(text: ChangedText, before: Packages, after: Packages) -> Iterator[Finding]:
+    if is_requirements(text.path):
+        for number, line in text.added_lines:
+            if _FOREIGN.search(line):
+                yield text.finding("foreign-source", "a package comes from outside the index", line=number)
         return
-    for number, line in text.added_lines:
-        if _FOREIGN.search(line):
-            yield text.finding("foreign-source", "a package comes from outside the index", line=number)
+    for name, spec in after.items():
+        if spec != before.get(name) and _FOREIGN_SPEC.search(spec):
+            yield text.finding("foreign-source", f"the package {name!r} comes from outside the index")
 
 
 def _packages(text: ChangedText, content: str) -> Packages | None:
@@ -254,9 +252,7 @@ def _from_setup_py(content: str) -> Packages:
 def _from_go_mod(content: str) -> Packages:
     found: Packages = {}
     for line in content.splitlines():
-        match = re.match(
-            r"\s*(?:(require|replace)\s+)?([\w.-]+\.[\w.-]+/\S+|[\w.-]+\.[a-z]+)\s+(?:=>\s*)?(\S+)", line
-        )
+        match = re.match(r"\s*(?:(require|replace)\s+)?([\w.-]+\.[\w.-]+/\S+|[\w.-]+\.[a-z]+)\s+(?:=>\s*)?(\S+)", line)
         if match:
             key = f"{match[2]} replaced" if "=>" in line else match[2]
             found[key.lower()] = match[3]

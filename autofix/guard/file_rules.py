@@ -22,20 +22,14 @@ def path_problem(change: FileChange) -> Finding | None:
     reason = ""
     if not path.strip() or _UNSAFE_NAME.search(path):
         reason = "the path is empty or holds invisible characters"
-    elif (
-        path.startswith(("/", "~", "\\"))
-        or re.match(r"[A-Za-z]:", path)
-        or {"", ".", ".."}.intersection(parts)
-    ):
+    elif path.startswith(("/", "~", "\\")) or re.match(r"[A-Za-z]:", path) or {"", ".", ".."}.intersection(parts):
         reason = "the path leaves the workspace or is not in its plain form"
     if reason:
         return Finding("outside-workspace", path, 0, reason, Action.REFUSE)
     if any(re.fullmatch(r"\.git|git~\d", part.rstrip(". ").lower()) for part in parts):
         return Finding("git-internals", path, 0, "git's own directory is not the project's", Action.REFUSE)
     if kinds.is_installed(path):
-        return Finding(
-            "installed-package", path, 0, "installed packages are not the project's to edit", Action.REFUSE
-        )
+        return Finding("installed-package", path, 0, "installed packages are not the project's to edit", Action.REFUSE)
     if {_SYMLINK, _SUBMODULE}.intersection((change.old_mode, change.new_mode)):
         return Finding("link", path, 0, "symbolic links and submodules are not patched", Action.REFUSE)
     return None
@@ -57,26 +51,19 @@ def check_file(text: ChangedText, protected: tuple[str, ...], limits: GuardLimit
     elif (change.old or b"").strip() and not text.new.strip():
         rule = "test-removed" if kinds.is_test(text.path) else "code-removed"
         yield text.finding(rule, "the file is emptied")
-    if kinds.is_shim(text.path) or (text.is_new and kinds.shadows_module(text.path)):
-        yield text.finding(
-            "import-shim", "Python would import this file in place of the real module, or before any"
-        )
+    shadows = text.is_new and bool(text.new.strip()) and kinds.is_import_root_module(text.path)
+    if kinds.is_shim(text.path) or shadows:
+        yield text.finding("import-shim", "Python would import this file in place of the real module, or before any")
     content = change.new or b""
     if len(content) > limits.max_file_bytes:
         yield text.finding("too-large", f"the file has {len(content)} bytes")
     if b"\0" in content or b"\0" in (change.old or b""):
         yield text.finding("binary", "binary files cannot be judged")
-    if (
-        change.new_mode == "100755"
-        and change.old_mode not in {"100755", None}
-        and not is_made_executable(change)
-    ):
+    if change.new_mode == "100755" and change.old_mode not in {"100755", None} and not is_made_executable(change):
         yield text.finding("mode-changed", "the content and the mode change together")
     for number, line in text.added_lines:
         if _UNSAFE_TEXT.search(line):
-            yield text.finding(
-                "hidden-text", "the line holds characters that reorder what is read", line=number
-            )
+            yield text.finding("hidden-text", "the line holds characters that reorder what is read", line=number)
 
 
 def check_secrets(text: ChangedText) -> Iterator[Finding]:
@@ -86,9 +73,7 @@ def check_secrets(text: ChangedText) -> Iterator[Finding]:
     for number, line in text.added_lines:
         redacted = redact(line)
         if redacted != line and _removed_part(line, redacted) not in text.old:
-            yield text.finding(
-                "secret-added", "the line seems to hold a secret", line=number, action=Action.REFUSE
-            )
+            yield text.finding("secret-added", "the line seems to hold a secret", line=number, action=Action.REFUSE)
 
 
 def _removed_part(line: str, redacted: str) -> str:

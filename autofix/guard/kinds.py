@@ -73,12 +73,8 @@ _PROTECTED = _words(
     ".husky/* .githooks/* githooks/* hooks/pre-* lefthook.y*ml .overcommit.yml .env .env.* */.env "
     "*.pem *.key renovate.json .mergify.yml"
 )
-_INSTALLED = _words(
-    "site-packages dist-packages node_modules bower_components .venv venv .tox .nox virtualenv .eggs"
-)
-_SHIMS = re.compile(
-    r"(sitecustomize|usercustomize)\.py[ci]?|.*\.pth|.*\.egg-link|__editable__.*", re.IGNORECASE
-)
+_INSTALLED = _words("site-packages dist-packages node_modules bower_components .venv venv .tox .nox virtualenv .eggs")
+_SHIMS = re.compile(r"(sitecustomize|usercustomize)\.py[ci]?|.*\.pth|.*\.egg-link|__editable__.*", re.IGNORECASE)
 _LOCKS = _words(
     "uv.lock poetry.lock pdm.lock pipfile.lock package-lock.json npm-shrinkwrap.json yarn.lock "
     "pnpm-lock.yaml bun.lockb bun.lock cargo.lock go.sum gemfile.lock composer.lock conda-lock.yml"
@@ -112,9 +108,7 @@ def is_snapshot(path: str) -> bool:
 
 
 def is_checker_config(path: str) -> bool:
-    return bool(_CHECKER_CONFIG.fullmatch(path.rpartition("/")[2].lower())) or path.lower().startswith(
-        ".cargo/"
-    )
+    return bool(_CHECKER_CONFIG.fullmatch(path.rpartition("/")[2].lower())) or path.lower().startswith(".cargo/")
 
 
 def is_allow_list(path: str) -> bool:
@@ -127,12 +121,16 @@ def is_protected(path: str, extra: tuple[str, ...] = ()) -> bool:
     lowered = path.lower()
     if any(fnmatchcase(lowered, pattern) for pattern in _PROTECTED):
         return True
+    if re.match(r"licen[cs]es?(\W|$)", lowered.rpartition("/")[2]):
+        return True
     # The caller's patterns: a glob, or a folder with all that is in it.
     return any(fnmatchcase(path, glob) or path.startswith(glob.rstrip("/*") + "/") for glob in extra if glob)
 
 
 def is_installed(path: str) -> bool:
-    return not _INSTALLED.isdisjoint(path.lower().split("/"))
+    lowered = path.lower()
+    recorded = re.search(r"(^|/)env/(lib|bin|scripts)/|\.(dist|egg)-info/", lowered)
+    return bool(recorded) or not _INSTALLED.isdisjoint(lowered.split("/"))
 
 
 def is_shim(path: str) -> bool:
@@ -153,12 +151,14 @@ def is_migration(path: str) -> bool:
     return numbered and not {"migrations", "versions", "migrate"}.isdisjoint(folders.lower().split("/"))
 
 
-def shadows_module(path: str) -> bool:
-    """Whether a new file at an import root would be imported in place of the standard library or a tool."""
+def is_import_root_module(path: str) -> bool:
+    """Whether a file, were it new, could be imported in place of a library, a tool or the standard library."""
     parts = path.split("/")
-    at_root = len(parts) == 1 or (len(parts) == 2 and parts[0] in {"src", "lib", "tests", "test"})
-    package = parts[0] if len(parts) == 2 and parts[1] == "__init__.py" else ""
-    stem = package or (parts[-1].partition(".")[0] if at_root and path.endswith((".py", ".so")) else "")
-    return stem in _TOOL_MODULES or (
-        stem in sys.stdlib_module_names and stem not in {"test", "__main__", "site"}
-    )
+    if parts[0] in {"src", "lib"} and len(parts) > 1:
+        parts = parts[1:]
+    if len(parts) == 2 and parts[0] in {"tests", "test"}:  # pytest puts a test folder on the import path
+        stem = parts[1].partition(".")[0]
+        return stem in _TOOL_MODULES or stem in sys.stdlib_module_names
+    is_package = len(parts) == 2 and parts[1].partition(".")[0] == "__init__"
+    is_module = len(parts) == 1 and not is_test(path) and parts[0] not in {"setup.py", "manage.py"}
+    return path.endswith((".py", ".so", ".pyd")) and (is_package or is_module)

@@ -58,9 +58,7 @@ _FREE_INSTALL_OPTION = re.compile(
 )
 
 
-def check_plan(
-    old: Plan, new: Plan, *, vouched: Sequence[str] | None = None, mirrors: Sequence[str] = ()
-) -> Verdict:
+def check_plan(old: Plan, new: Plan, *, vouched: Sequence[str] | None = None, mirrors: Sequence[str] = ()) -> Verdict:
     """Judge an edited plan. `vouched` None leaves the names of installed packages to the caller; `mirrors` are the
     index addresses that the platform trusts."""
     return Verdict(tuple(_check(old, new, vouched, frozenset(mirrors))))
@@ -117,9 +115,7 @@ def _changed_command(old: StepSpec, new: StepSpec) -> Iterator[Finding]:
     installs = old.kind in _PREPARING and bool(_INSTALLER.search(old.run))
     if installs and (added := _added_words(old.run, new.run)) is not None:
         reasons = (
-            []
-            if all(map(_is_install_word, added))
-            else reasons or ["the install command gains more than packages"]
+            [] if all(map(_is_install_word, added)) else reasons or ["the install command gains more than packages"]
         )
         yield from (_finding(old, "step-neutralised", reason) for reason in reasons)
         return
@@ -130,9 +126,7 @@ def _changed_command(old: StepSpec, new: StepSpec) -> Iterator[Finding]:
 
 
 def _gained_only_free_options(old: str, new: str) -> bool:
-    return new.startswith(old.rstrip()) and bool(
-        _FREE_TEST_OPTIONS.fullmatch(new[len(old.rstrip()) :].rstrip())
-    )
+    return new.startswith(old.rstrip()) and bool(_FREE_TEST_OPTIONS.fullmatch(new[len(old.rstrip()) :].rstrip()))
 
 
 def _added_words(old: str, new: str) -> list[str] | None:
@@ -206,9 +200,7 @@ def _order(old: Plan, new: Plan) -> Iterator[Finding]:
 
 def _inserted_step(step: StepSpec) -> Iterator[Finding]:
     if step.kind not in _PREPARING:
-        yield _finding(
-            step, "step-inserted", f"only setup and install steps are inserted freely, not {step.kind}"
-        )
+        yield _finding(step, "step-inserted", f"only setup and install steps are inserted freely, not {step.kind}")
     if step.effects is Effects.EXTERNAL or step.rollback or step.probe:
         yield _finding(step, "effects-changed", "it would reach beyond the workspace")
     part = tampers(step.run)

@@ -1,4 +1,4 @@
-"""What a patch may not do to Python: to tests, to code, to migrations. Compares syntax trees, not text. Pure."""
+"""What a patch may not do to Python's tests, code and migrations. Compares syntax trees, not text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _TEST_NAME = re.compile(r"(.*\.)?(test|Test)\w*\Z|.*\.test\w*\Z|.*\bTest\w*\.\w+
 _SKIP_WORDS = re.compile(
     r"'(?:skip\w*|xfail|SkipTest|importorskip|expectedFailure|exit|__test__|pytestmark|collect_ignore\w*)'"
 )
-_ASSERTING = re.compile(
-    r"(?:assert|fail|expect|check|verify|should|raises|warns|deprecated_call|match)", re.IGNORECASE
-)
+_ASSERTING = re.compile(r"(?:assert|fail|expect|check|verify|should|raises|warns|deprecated_call|match)", re.IGNORECASE)
+# Python reads a source file's encoding from a comment in its first two lines.
+_COOKIE = re.compile(r"\A(?:[^\n]*\n)?[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_PLAIN_ENCODINGS = frozenset({"utf-8", "utf8", "ascii", "us-ascii", "utf-8-unix"})
 _DOCTEST = re.compile(r"^\s*>>> ", re.MULTILINE)
 
 
@@ -31,6 +32,11 @@ def check_python(text: ChangedText) -> Iterator[Finding]:
         if text.is_new or old_tree is not None or _is_test(text, None):
             yield text.finding("unreadable", "the new text is not valid Python, so it cannot be judged")
         return
+    if text.is_new and text.suffix == ".pyi":
+        yield text.finding("typing-loosened", "a new stub decides what the type checker believes")
+    cookie = _COOKIE.search(text.new)
+    if cookie and cookie[1].lower() not in _PLAIN_ENCODINGS and cookie.group() not in text.old:
+        yield text.finding("hidden-text", f"the file is read as {cookie[1]}, which may hide code", line=1)
     for smell in new_smells(old_tree, new_tree):
         yield text.finding(smell.rule, smell.message, line=smell.line)
     if old_tree is not None:
@@ -38,21 +44,15 @@ def check_python(text: ChangedText) -> Iterator[Finding]:
         yield from _doctests_changed(text, old_tree, new_tree)
     if text.is_new and kinds.is_migration(text.path):
         for line, name in destructive_operations(new_tree):
-            yield text.finding(
-                "migration-destructive", f"{name} may lose data or runs code of its own", line=line
-            )
+            yield text.finding("migration-destructive", f"{name} may lose data or runs code of its own", line=line)
     before, after = outline(old_tree) if old_tree else None, outline(new_tree)
     if text.is_new:
         yield from _check_new(text, after)
     elif before is None:
         if _is_test(text, None):
-            yield text.finding(
-                "test-changed", "the old text was not valid Python, so the tests cannot be compared"
-            )
+            yield text.finding("test-changed", "the old text was not valid Python, so the tests cannot be compared")
     elif kinds.is_migration(text.path) and not _same(before, after):
-        yield text.finding(
-            "migration-edited", "a migration that exists may have run somewhere; add a new one"
-        )
+        yield text.finding("migration-edited", "a migration that exists may have run somewhere; add a new one")
     elif _is_test(text, before):
         yield from _check_tests(text, before, after)
     else:
@@ -65,7 +65,8 @@ def _is_test(text: ChangedText, before: Outline | None) -> bool:
     if before is None:
         return "def test_" in text.old
     cases = any("TestCase" in dotted(base) for node in before.classes.values() for base in node.bases)
-    return cases or any(name.rpartition(".")[2].startswith("test_") for name in before.functions)
+    # Only functions of the module: a client class may have methods such as test_client.
+    return cases or any(name.startswith("test_") for name in before.functions)
 
 
 def _same(before: Outline, after: Outline) -> bool:
@@ -90,9 +91,16 @@ def _check_code(text: ChangedText, before: Outline, after: Outline) -> Iterator[
         new = after.functions.get(name)
         if new is not None and not _is_hollow(node) and _is_hollow(new):
             yield text.finding("code-removed", f"{name} no longer does anything", line=new.lineno)
+    exits = [sum(map(_passes_status, side.statements)) for side in (before, after)]
+    if exits[1] < exits[0]:
+        yield text.finding("forced-exit", "an exit status is no longer passed on")
     fields_lost = Counter(before.statements) - Counter(after.statements)
     if sum(fields_lost.values()) > 0 and not after.statements and not after.functions and not after.classes:
         yield text.finding("code-removed", "the file is empty now")
+
+
+def _passes_status(statement: str) -> bool:
+    return bool(re.search(r"attr='exit'|id='(exit|SystemExit)'", statement))
 
 
 def _is_hollow(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -116,14 +124,8 @@ def _check_tests(text: ChangedText, before: Outline, after: Outline) -> Iterator
         owner = name.rpartition(".")[0]
         if name in before.functions or (owner and owner not in before.classes):
             continue
-        if (
-            not name.rpartition(".")[2].startswith("test")
-            or name in before.assigned
-            or name in before.imports
-        ):
-            yield text.finding(
-                "test-changed", f"{name} is new and may change what existing tests do", line=new.lineno
-            )
+        if not name.rpartition(".")[2].startswith("test") or name in before.assigned or name in before.imports:
+            yield text.finding("test-changed", f"{name} is new and may change what existing tests do", line=new.lineno)
     yield from _changed_classes(text, before, after)
     yield from _changed_statements(text, before, after)
     yield from _changed_imports(text, before, after)
@@ -180,9 +182,7 @@ def _changed_statements(text: ChangedText, before: Outline, after: Outline) -> I
     old, new = Counter(before.statements), Counter(after.statements)
     for statement in new - old:
         rule = "test-skipped" if _SKIP_WORDS.search(statement) else "test-changed"
-        yield text.finding(
-            rule, "a statement outside the test functions is new", line=after.positions[statement]
-        )
+        yield text.finding(rule, "a statement outside the test functions is new", line=after.positions[statement])
     for _ in old - new:
         yield text.finding("test-changed", "a statement outside the test functions is gone")
 
@@ -204,10 +204,9 @@ def _changed_imports(text: ChangedText, before: Outline, after: Outline) -> Iter
 def _annotations_lost(text: ChangedText, old: ast.Module, new: ast.Module) -> Iterator[Finding]:
     before, after = _annotations(old), _annotations(new)
     for place, annotation in before.items():
-        function = place.partition("(")[0]
-        if annotation and f"{function}()" in after and place in after and after[place] != annotation:
-            if after[place] in {"", "Any", "typing.Any", "object"}:
-                yield text.finding("typing-loosened", f"{place} has lost its type")
+        now = after.get(place, annotation)  # a place that is gone is judged elsewhere
+        if annotation != now and now in {"", "Any", "typing.Any", "object"}:
+            yield text.finding("typing-loosened", f"{place} has lost its type")
 
 
 def _annotations(tree: ast.Module) -> dict[str, str]:
@@ -217,9 +216,9 @@ def _annotations(tree: ast.Module) -> dict[str, str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found[f"{node.name}()"] = ast.unparse(node.returns) if node.returns else ""
             for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
-                found[f"{node.name}({argument.arg})"] = (
-                    ast.unparse(argument.annotation) if argument.annotation else ""
-                )
+                found[f"{node.name}({argument.arg})"] = ast.unparse(argument.annotation) if argument.annotation else ""
+        elif isinstance(node, ast.AnnAssign):
+            found[f"{dotted(node.target)}:"] = ast.unparse(node.annotation)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import string
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -96,11 +97,7 @@ def _body_nodes(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, ast.stm
 
 
 def _bound_names(node: ast.stmt) -> set[str]:
-    return {
-        child.id
-        for child in ast.walk(node)
-        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)
-    }
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store)}
 
 
 def _imports(tree: ast.Module) -> dict[str, frozenset[str]]:
@@ -113,9 +110,7 @@ def _imports(tree: ast.Module) -> dict[str, frozenset[str]]:
         elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
             for alias in node.names:
                 origin = f"{'.' * node.level}{node.module or ''}:{alias.name}"
-                found.setdefault(alias.asname or (origin if alias.name == "*" else alias.name), set()).add(
-                    origin
-                )
+                found.setdefault(alias.asname or (origin if alias.name == "*" else alias.name), set()).add(origin)
     return {name: frozenset(origins) for name, origins in found.items()}
 
 
@@ -161,12 +156,15 @@ class _Normaliser(ast.NodeTransformer):
             if isinstance(argument, ast.arg):
                 argument.annotation = None
         self.generic_visit(node)
+        # @pytest.fixture() is @pytest.fixture
+        node.decorator_list = [
+            mark.func if isinstance(mark, ast.Call) and not mark.args and not mark.keywords else mark
+            for mark in node.decorator_list
+        ]
         if any(isinstance(child, ast.Global | ast.Nonlocal) for child in ast.walk(node)):
             return node  # what it assigns may be read elsewhere
         loaded = {
-            child.id
-            for child in ast.walk(node)
-            if isinstance(child, ast.Name) and not isinstance(child.ctx, ast.Store)
+            child.id for child in ast.walk(node) if isinstance(child, ast.Name) and not isinstance(child.ctx, ast.Store)
         }
         return _UnusedNames(loaded).visit(node)  # type: ignore[no-any-return]  # visit is typed as Any
 
@@ -221,9 +219,19 @@ class _Normaliser(ast.NodeTransformer):
                 return inner
         return node
 
+    def visit_With(self, node: ast.With) -> ast.AST:
+        """`with a: with b:` as `with a, b:`."""
+        self.generic_visit(node)
+        inner = node.body[0] if len(node.body) == 1 else None
+        if isinstance(inner, ast.With):
+            node.items, node.body = [*node.items, *inner.items], inner.body
+        return node
+
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         """`== None` as `is None` (E711), `is "text"` as `== "text"` (F632)."""
         self.generic_visit(node)
+        if len(node.ops) == 1 and isinstance(node.ops[0], ast.Eq | ast.NotEq) and isinstance(node.left, ast.Constant):
+            node.left, node.comparators = node.comparators[0], [node.left]
         for index, right in enumerate(node.comparators):
             if not isinstance(right, ast.Constant):
                 continue
@@ -238,19 +246,22 @@ class _Normaliser(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         called = node.func
-        if isinstance(called, ast.Name) and called.id == "super" and len(node.args) == 2:
-            node.args = []
-        if (
-            isinstance(called, ast.Attribute)
-            and called.attr == "encode"
-            and isinstance(called.value, ast.Constant)
-        ):
+        if isinstance(called, ast.Name):
+            return self._builtin_call(node, called.id)
+        if isinstance(called, ast.Attribute) and called.attr == "encode" and isinstance(called.value, ast.Constant):
             node.args = [arg for arg in node.args if not _is_constant(arg, ("utf-8", "utf8", "UTF-8"))]
-        if isinstance(called, ast.Name) and called.id == "open" and len(node.args) == 2:
+        return _as_f_string(node) or node
+
+    def _builtin_call(self, node: ast.Call, name: str) -> ast.AST:
+        first = node.args[0] if len(node.args) == 1 and not node.keywords else None
+        if name == "super" and len(node.args) == 2:
+            node.args = []
+        elif name == "open" and len(node.args) == 2:
             node.args = [arg for arg in node.args if not _is_constant(arg, ("r", "rt", "U"))]
-        if isinstance(called, ast.Name) and called.id == "set" and len(node.args) == 1 and not node.keywords:
-            if isinstance(node.args[0], ast.List | ast.Tuple) and node.args[0].elts:
-                return ast.Set(elts=node.args[0].elts)
+        elif name == "set" and isinstance(first, ast.List | ast.Tuple) and first.elts:
+            return ast.Set(elts=first.elts)
+        elif name in {"int", "str", "float", "bytes"} and isinstance(first, ast.Constant):
+            return first if type(first.value).__name__ == name else node
         return node
 
 
@@ -282,3 +293,29 @@ class _UnusedNames(ast.NodeTransformer):
 
 def _is_constant(node: ast.expr, values: tuple[str, ...]) -> bool:
     return isinstance(node, ast.Constant) and node.value in values
+
+
+def _as_f_string(node: ast.Call) -> ast.JoinedStr | None:
+    """`"{}, {}".format(a, b)` as `f"{a}, {b}"`, for plain placeholders in their order."""
+    called = node.func
+    if not (isinstance(called, ast.Attribute) and called.attr == "format" and isinstance(called.value, ast.Constant)):
+        return None
+    template = called.value.value
+    if not isinstance(template, str) or node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
+        return None
+    try:
+        pieces = list(string.Formatter().parse(template))
+    except ValueError:
+        return None
+    values: list[ast.expr] = []
+    used = 0
+    for literal, name, spec, conversion in pieces:
+        if literal:
+            values.append(ast.Constant(value=literal))
+        if name is None:
+            continue
+        if name not in {"", str(used)} or spec or conversion or used >= len(node.args):
+            return None
+        values.append(ast.FormattedValue(value=node.args[used], conversion=-1))
+        used += 1
+    return ast.JoinedStr(values=values) if used == len(node.args) else None

@@ -20,30 +20,41 @@ _TOKEN = re.compile(
 _HASH_COMMENT = re.compile(r"(^|\s)#[^\n{]*")
 _FOLDED = frozenset(";,()")  # what prettier, gofmt and rustfmt add and drop
 _SKIPS = re.compile(
-    r"\b(?:describe|it|test|context|suite|specify|bench|t|this|ctx|fixture)\s*\.\s*(?:skip|only|todo|fixme|failing|fails|skipIf|runIf"
-    r"|concurrent\.skip|each\.skip)\b|\b(?:xit|xdescribe|xtest|xcontext|xspecify|fit|fdescribe|fcontext|pending|pend)\s*[(\s\"']"
-    r"|\bt\.Skip(?:Now|f)?\b|\bb\.Skip|\btesting\.Short\(\)|//go:build\s+ignore|//\s*\+build\s+ignore|\bos\.Exit\(0\)"
-    r"|#\[\s*ignore|#\[\s*should_panic|#\[\s*cfg\(\s*(?:any\(\)|not\(test|FALSE)|@(?:Disabled|Ignore|DisabledIf|DisabledOn\w+|EnabledIf"
-    r"|EnabledOn\w+|Ignored)\b|\[\s*(?:Ignore|Skip|Explicit)\b|Skip\s*=\s*\"|\bAssume\.|\bassumeTrue|\bassumeFalse|Assumptions\."
-    r"|\bskip\s+['\"(]|\bmarkTestSkipped|\bmarkTestIncomplete|@group\s+skip|\bXCTSkip|@tag\s+:?skip|\bprocess\.exit\(|:skip\b|,\s*skip:\s*"
+    r"\b(?:describe|it|test|context|suite|specify|bench|t|this|ctx|fixture)\s*\.\s*(?:skip|only|todo|fixme"
+    r"|failing|fails|skipIf|runIf"
+    r"|concurrent\.skip|each\.skip)\b|\b(?:xit|xdescribe|xtest|xcontext|xspecify|fit|fdescribe|fcontext"
+    r"|pending|pend)\s*[(\s\"']"
+    r"|\bt\.Skip(?:Now|f)?\b|\bb\.Skip|\btesting\.Short\(\)|//go:build\s|//\s*\+build\s|\bos\.Exit\(0\)"
+    r"|#\[\s*ignore|#\[\s*should_panic|#\[\s*cfg\(\s*(?:any\(\)|not\(test|FALSE)|@(?:Disabled|Ignore"
+    r"|DisabledIf|DisabledOn\w+|EnabledIf"
+    r"|EnabledOn\w+|Ignored)\b|\[\s*(?:Ignore|Skip|Explicit)\b|Skip\s*=\s*\"|\bAssume\.|\bassumeTrue"
+    r"|\bassumeFalse|Assumptions\."
+    r"|\bskip\s+['\"(]|\bmarkTestSkipped|\bmarkTestIncomplete|@group\s+skip|\bXCTSkip|@tag\s+:?skip"
+    r"|\bprocess\.exit\(|:skip\b|,\s*skip:\s*"
     r"|\bGTEST_SKIP|DISABLED_\w+|@wip\b|@skip\b|@ignore\b|\bt\.SkipNow|\bself\.skip|enabled\s*=\s*false"
 )
 _ASSERTS = re.compile(
-    r"\b(?:expect|assert\w*|should|require|verify|check|Assert\w*|XCTAssert\w*|EXPECT_\w+|ASSERT_\w+|must\w*|t\.(?:Error|Fatal|Fail)\w*|"
+    r"\b(?:expect|assert\w*|should|require|verify|check|Assert\w*|XCTAssert\w*|EXPECT_\w+|ASSERT_\w+|must\w*"
+    r"|t\.(?:Error|Fatal|Fail)\w*|"
     r"t\.(?:is|deepEqual|equal|ok|true|throws)|toBe\w*|toEqual|toThrow\w*|toMatch\w*|assert_eq|assert_ne)\b"
 )
 _TESTS = re.compile(
-    r"\b(?:it|test|specify|describe)\s*[(.]|\bfunc\s+Test\w+|#\[\s*(?:\w+::)*test\b|@(?:Parameterized)?Test\b|\[(?:Fact|Theory|Test)\w*|\bdef\s+test_\w+|\bTEST(?:_F)?\("
+    r"\b(?:it|test|specify|describe)\s*[(.]|\bfunc\s+Test\w+|#\[\s*(?:\w+::)*test\b"
+    r"|@(?:Parameterized)?Test\b|\[(?:Fact|Theory|Test)\w*|\bdef\s+test_\w+|\bTEST(?:_F)?\("
 )
 _SWALLOWS = re.compile(
-    r"catch\s*(?:\([^)]*\))?\s*\{\s*(?:(?://[^\n]*|/\*.*?\*/)\s*)*(?:return\s*(?:null|undefined|true|false|0|\{\}|\[\])?\s*;?\s*)?\}"
-    r"|\.catch\(\s*(?:\(\s*\w*\s*\)|\w+)\s*=>\s*(?:\{\s*\}|null|undefined|\(\s*\{?\s*\}?\s*\)|void 0)\s*\)|\brescue\s+(?:nil|StandardError\s*$|=>\s*\w+\s*\n\s*end)"
-    r"|\brescue\s*(?:Exception|StandardError)?(?:\s*=>\s*\w+)?\s*\n\s*(?:nil\s*\n\s*)?end|\b_\s*(?:,\s*_\s*)?=\s*err\b|if err != nil \{\s*\}"
+    r"catch\s*(?:\([^)]*\))?\s*\{\s*(?:(?://[^\n]*|/\*.*?\*/)\s*)*(?:return\s*(?:null|undefined|true|false|0"
+    r"|\{\}|\[\])?\s*;?\s*)?\}"
+    r"|\.catch\(\s*(?:\(\s*\w*\s*\)|\w+)\s*=>\s*(?:\{\s*\}|null|undefined|\(\s*\{?\s*\}?\s*\)|void 0)\s*\)"
+    r"|\brescue\s+(?:nil|StandardError\s*$|=>\s*\w+\s*\n\s*end)"
+    r"|\brescue\s*(?:Exception|StandardError)?(?:\s*=>\s*\w+)?\s*\n\s*(?:nil\s*\n\s*)?end"
+    r"|\b_\s*(?:,\s*_\s*)?=\s*err\b|if err != nil \{\s*\}"
     r"|process\.on\(\s*['\"]un(?:caughtException|handledRejection)|@SneakyThrows|\brecover\(\)",
     re.DOTALL,
 )
 _LOOSE_TYPES = re.compile(
-    r"\bas\s+any\b|:\s*any\b|<any>|\bas\s+unknown\s+as\b|\bas\s+never\b|declare\s+module\s+['\"]|\binterface\{\}|\bas!\s|!!\."
+    r"\bas\s+any\b|:\s*any\b|<any>|\bas\s+unknown\s+as\b|\bas\s+never\b|declare\s+module\s+['\"]"
+    r"|\binterface\{\}|\bas!\s|!!\."
 )
 
 
@@ -93,9 +104,7 @@ def _holds_tests(text: ChangedText) -> bool:
 def _check_test_text(text: ChangedText) -> Iterator[Finding]:
     old, new = text.old, text.new
     if _holds_tests(text) and not kinds.is_test(text.path):
-        old, new = (
-            side[side.find("#[cfg(test)]") :] if "#[cfg(test)]" in side else "" for side in (old, new)
-        )
+        old, new = (side[side.find("#[cfg(test)]") :] if "#[cfg(test)]" in side else "" for side in (old, new))
     if text.suffix not in kinds.CODE_SUFFIXES:
         if not means_the_same(text):
             yield text.finding("test-changed", "data that tests read has changed")
@@ -103,8 +112,7 @@ def _check_test_text(text: ChangedText) -> Iterator[Finding]:
     if _comparable(old, text.suffix) == _comparable(new, text.suffix):
         return
     fewer = [
-        len(pattern.findall(_uncommented(new, text.suffix)))
-        < len(pattern.findall(_uncommented(old, text.suffix)))
+        len(pattern.findall(_uncommented(new, text.suffix))) < len(pattern.findall(_uncommented(old, text.suffix)))
         for pattern in (_TESTS, _ASSERTS)
     ]
     if fewer[0]:

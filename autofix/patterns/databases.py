@@ -20,7 +20,7 @@ RULES = (
     Rule("alembic.unlocated", "alembic", S, CAUSE, r"Can't locate revision identified by '(?P<migration>[^']+)'|Revision \S+ is (?:not an ancestor|present more than once)|alembic\.(?:util\.exc|script)\.\w+(?:Error|Exception)|Requested revision \S+ overlaps", "FAILED: Can't locate revision identified by 'ae10'"),
     Rule("alembic.not-up-to-date", "alembic", S, CAUSE, r"Target database is not up to date|New upgrade operations detected: ", "FAILED: Target database is not up to date."),
     # Rails, Laravel, Ecto and others
-    Rule("rails.canceled", "rails", S, VERDICT + 4, r"An error has occurred, (?:this and )?all later migrations canceled", "StandardError: An error has occurred, this and all later migrations canceled:"),
+    Rule("rails.canceled", "rails", S, VERDICT + 4, r"An error has occurred, (?:this and )?all later migrations canceled", "StandardError: An error has occurred, this and all later migrations canceled:", summary=True),
     Rule("rails.pending", "rails", S, CAUSE, r"ActiveRecord::PendingMigrationError|Migrations are pending|You have \d+ pending migrations?", "ActiveRecord::PendingMigrationError: Migrations are pending. To resolve this issue, run:"),
     Rule("rails.migration-error", "rails", S, CAUSE - 2, r"ActiveRecord::(?:IrreversibleMigration|DuplicateMigration\w+|UnknownMigrationVersionError|IllegalMigrationNameError|ConcurrentMigrationError|NoEnvironmentInSchemaError|EnvironmentMismatchError|ProtectedEnvironmentError)|No migration with version number", "ActiveRecord::IrreversibleMigration:"),
     Rule("prisma.code", "prisma", S, VERDICT + 5, r"\b(?P<code>P3(?:00\d|01\d|02[0-4])|P20(?:21|22)|P4002)\b(?::|\s|$)", "Error: P3009", needs_tool=""),

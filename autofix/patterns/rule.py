@@ -36,4 +36,5 @@ class Rule:
     deterministic: bool | None = None  # None: as is usual for the type
     replan: bool = False  # the plan lacks a step, resource or order
     needs_tool: str = ""  # RE2: counts fully only where the step or its command matches this
+    summary: bool = False  # counts what other lines say: one of those lines speaks instead, where there is one
     typed_by_tool: bool = False  # the type is that of the tool named by the `tool` group

@@ -6,7 +6,7 @@ from autofix.signals import FailureType as T
 S = T.SECURITY
 
 RULES = (
-    Rule("bandit.finding", "bandit", S, VERDICT + 2, r"^>> Issue: \[(?P<code>B\d{3}):|\b(?P<code2>B\d{3})\[bandit\]|^\s*Severity: (?:Low|Medium|High)\s+Confidence: (?:Low|Medium|High)|^Test results:$", ">> Issue: [B602:subprocess_popen_with_shell_equals_true] subprocess call with shell=True identified"),
+    Rule("bandit.finding", "bandit", S, VERDICT + 2, r"^>> Issue: \[(?P<code>B\d{3}):|\b(?P<code2>B\d{3})\[bandit\]|^\s*Severity: (?:Low|Medium|High)\s+Confidence: (?:Low|Medium|High)", ">> Issue: [B602:subprocess_popen_with_shell_equals_true] subprocess call with shell=True identified"),
     Rule("bandit.custom", "bandit", S, FINDING + 4, r"^(?P<file>\S+\.py):(?P<line>\d+)(?::\d+)?: ?\[?(?P<code>B[1-7]\d{2})\b", "app/a.py:5: B105: Possible hardcoded password", needs_tool="bandit|security"),
     Rule("gosec.finding", "gosec", S, VERDICT + 2, r"\(?Rule: ?(?P<code>G\d{3}),|^\[\S+:\d+(?:-\d+)?\] - (?P<code2>G\d{3}) \(CWE|\b(?P<code3>G[1-7]\d{2}) ?(?:\(CWE|:).{0,200}\(gosec\)", "/x/main.go:37:2: Deferring unsafe method (Rule:G307, Severity:MEDIUM, Confidence:HIGH)"),
     Rule("flawfinder.finding", "flawfinder", S, VERDICT, r"^(?P<file>\S+):(?P<line>\d+):(?:\d+:)?\s+\[[1-5]\] \((?P<code>\w+)\) ", "src/Bar.c:779:  [5] (buffer) strncat:Easily used incorrectly (CWE-120)."),

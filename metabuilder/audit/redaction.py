@@ -79,8 +79,7 @@ PLAIN_WORDS = frozenset(
     nil true false undefined unset empty yes no on off optional required secretstr char varchar field passed
     failed error ok skipped xfail missing invalid expired found not is are was must should cannot expected
     default redacted hidden masked value type to or and with from for in the of option flag argument file name
-    if when
-    has set given""".split()
+    if when has set given""".split()
 )
 KEY_BEGIN = rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
 KEY_END = rb"-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"

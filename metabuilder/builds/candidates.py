@@ -9,7 +9,8 @@ from typing import Any
 
 from metabuilder.builds.changes import FileChange
 from metabuilder.builds.git import Repository
-from metabuilder.builds.worktrees import Change, Signature, WorkTree
+from metabuilder.builds.trees import Change
+from metabuilder.builds.worktrees import Signature, WorkTree
 
 
 @dataclass
@@ -83,9 +84,7 @@ def freeze(files: WorkTree, mark: TrialMark) -> tuple[FrozenCandidate, frozenset
     changes = tuple(c for c in everything if c.old_oid or mark.beside.get(c.path) != files.signature(c.path))
     if changes != everything:
         tree = files.overlay(mark.tree, changes)
-    left = sorted(
-        name for name, sig in beside.items() if mark.beside.get(name) != sig and "__pycache__/" not in name
-    )
+    left = sorted(name for name, sig in beside.items() if mark.beside.get(name) != sig and "__pycache__/" not in name)
     made = frozenset(beside) - frozenset(mark.beside)
     return FrozenCandidate(mark.tree, tree, changes, tuple(left)), made
 

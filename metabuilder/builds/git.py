@@ -171,9 +171,7 @@ class Repository:
 
     def resolve(self, name: str) -> str | None:
         """Return the commit that `name` stands for, or None."""
-        done = self(
-            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128)
-        )
+        done = self("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", ok=(0, 1, 128))
         return done.stdout.decode().strip() if done.returncode == 0 else None
 
     def blobs(self, oids: Sequence[str]) -> list[bytes]:

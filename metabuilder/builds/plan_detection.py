@@ -57,9 +57,7 @@ def derive_plan(files: Mapping[str, str | None], *, name: str = "derived") -> De
     steps += others.pre_commit_steps(files, linted=any(entry.step.kind is StepKind.LINT for entry in steps))
     steps = steps or others.workflow_steps(files)
     if not steps:
-        raise NoPlanFound(
-            "no plan file, and nothing here says how to install, check or test; write a metabuilder.yaml"
-        )
+        raise NoPlanFound("no plan file, and nothing here says how to install, check or test; write a metabuilder.yaml")
     steps = _uniquely_named(steps)
     plan = parse_plan(Plan(name=name, steps=tuple(entry.step for entry in steps)).to_json())
     return DerivedPlan(plan=plan, reasons=tuple(f"{entry.step.name}: {entry.reason}" for entry in steps))

@@ -83,12 +83,7 @@ def _identity(element: Any) -> str:
 
 def _resembles(old: Any, new: Any) -> bool:
     """Whether an edit reads better than a replacement: a renamed step that still runs the same command."""
-    return (
-        isinstance(old, Mapping)
-        and isinstance(new, Mapping)
-        and "run" in old
-        and old["run"] == new.get("run")
-    )
+    return isinstance(old, Mapping) and isinstance(new, Mapping) and "run" in old and old["run"] == new.get("run")
 
 
 def _token(value: Any) -> str:
@@ -102,9 +97,7 @@ def _escaped(key: str) -> str:
 
 def apply(document: Mapping[str, Any], patch: Sequence[Operation]) -> dict[str, Any]:
     """A copy of `document` with the patch applied. Raises PatchDoesNotApply; `document` is never changed."""
-    root = {
-        "": copy.deepcopy(document)
-    }  # a parent for the path "", so that the whole document can be replaced
+    root = {"": copy.deepcopy(document)}  # a parent for the path "", so that the whole document can be replaced
     for number, operation in enumerate(patch):
         try:
             _apply_one(root, operation)

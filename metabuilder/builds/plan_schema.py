@@ -136,9 +136,7 @@ class _Problems:
         self.note(path, f"must be true or false, not {_type_name(value)}")
         return None
 
-    def take_number(
-        self, path: str, value: object, low: float, high: float, *, open_low: bool = False
-    ) -> float | None:
+    def take_number(self, path: str, value: object, low: float, high: float, *, open_low: bool = False) -> float | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             self.note(path, f"must be a number, not {_type_name(value)}")
         elif not low <= value <= high or (open_low and value == low):  # also refuses NaN
@@ -161,9 +159,7 @@ class _Problems:
             self.note(path, f"must be text, not {_type_name(value)}")
         return None
 
-    def take_list(
-        self, path: str, value: object, take: Callable[[str, object], str | None]
-    ) -> tuple[str, ...] | None:
+    def take_list(self, path: str, value: object, take: Callable[[str, object], str | None]) -> tuple[str, ...] | None:
         if not isinstance(value, list | tuple):
             self.note(path, f"must be a list, not {_type_name(value)}")
             return None
@@ -189,9 +185,7 @@ class _Problems:
                 self.note(path, f"{_shown(name)} is not a name for an environment variable")
             elif isinstance(entry, int) and not isinstance(entry, bool) and abs(entry) < 10**18:
                 taken[name] = str(entry)
-            elif isinstance(
-                entry, bool | float
-            ):  # what text was meant is a guess: "True" or "true", "3.10" or "3.1"
+            elif isinstance(entry, bool | float):  # what text was meant is a guess: "True" or "true", "3.10" or "3.1"
                 self.note(f"{path}.{name}", "must be text; put it in quotes")
             elif (text := self.take_text(f"{path}.{name}", entry, MAX_VALUE)) is not None:
                 taken[name] = text
@@ -220,11 +214,7 @@ class _Problems:
     def refuse_unknown(self, path: str, mapping: Mapping[Any, object], known: Collection[str]) -> None:
         for key in list(mapping)[:MAX_ENTRIES]:
             if key not in known:
-                at = (
-                    f"{path}.{key}"
-                    if isinstance(key, str) and len(key) <= MAX_NAME
-                    else f"{path}.{_shown(key)}"
-                )
+                at = f"{path}.{key}" if isinstance(key, str) and len(key) <= MAX_NAME else f"{path}.{_shown(key)}"
                 self.note(at.lstrip("."), f"unknown key{_did_you_mean(key, known)}")
 
 

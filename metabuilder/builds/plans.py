@@ -112,8 +112,7 @@ class Plan:
             "cwd": step.cwd,
             "network": step.network,
             "retry": {
-                name: {key: _number(value) for key, value in fields.items()}
-                for name, fields in step.retry.items()
+                name: {key: _number(value) for key, value in fields.items()} for name, fields in step.retry.items()
             },
         }
 
@@ -169,9 +168,7 @@ class Plan:
         if "kind" in changes and old.effects == default_effects(old.kind):
             changes.setdefault("effects", None)
         new = replace(old, **changes)
-        return self._checked(
-            new if step is old else _renamed_need(step, name, new.name) for step in self.steps
-        )
+        return self._checked(new if step is old else _renamed_need(step, name, new.name) for step in self.steps)
 
     def with_step_inserted(self, step: StepSpec, *, before: str) -> Plan:
         """A plan in which `step` runs before the step `before`. Raises KeyError or InvalidPlan.

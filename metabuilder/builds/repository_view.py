@@ -7,9 +7,7 @@ from pathlib import Path
 
 from metabuilder.builds.plan_detection import Repository
 
-_SKIPPED = frozenset(
-    {".git", ".hg", ".venv", "venv", "node_modules", ".tox", ".nox", "__pycache__", "site-packages"}
-)
+_SKIPPED = frozenset({".git", ".hg", ".venv", "venv", "node_modules", ".tox", ".nox", "__pycache__", "site-packages"})
 _MAX_FILES = 50_000
 _MAX_BYTES = 512 * 1024
 
@@ -19,9 +17,7 @@ def repository_at(root: Path) -> Repository:
     paths: list[str] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
-        paths += [
-            os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/") for name in sorted(names)
-        ]
+        paths += [os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/") for name in sorted(names)]
         if len(paths) >= _MAX_FILES:
             break
     plain = tuple(path for path in paths[:_MAX_FILES] if not (root / path).is_symlink())

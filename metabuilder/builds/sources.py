@@ -17,6 +17,7 @@ from pathlib import Path
 
 from metabuilder.builds.git import NETWORK_SECONDS, Repository, environment, hide_credentials, run_git
 from metabuilder.builds.products import PRODUCTS
+from metabuilder.builds.trees import GITLINK
 from metabuilder.builds.workspace_errors import (
     BranchHasOtherCommits,
     BranchProtected,
@@ -91,9 +92,7 @@ class Source:
 
     def resolve(self, ref: str) -> str | None:
         return (
-            self.git(
-                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", ok=(0, 1, 128)
-            )
+            self.git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}", ok=(0, 1, 128))
             or None
         )
 
@@ -109,9 +108,7 @@ def _local(path_text: str, shown: str) -> Source:
     for parent in path.parents:
         if (parent / ".git").exists():
             raise NotARepository(f"{path} is a directory inside the repository {parent}; give {parent}")
-    raise NotARepository(
-        f"{path} is not a git repository; run `git init` there and commit, or give another path"
-    )
+    raise NotARepository(f"{path} is not a git repository; run `git init` there and commit, or give another path")
 
 
 # Reading
@@ -152,9 +149,7 @@ def clone(source: Source, git_dir: Path, ref: str | None = None) -> Clone:
         _fetch(source, git_dir, wanted)
     if ref is None:
         asked = source.git("symbolic-ref", "-q", "HEAD", ok=(0, 1)) if source.git_dir else None
-        branch = (asked if asked is not None else copy.line("symbolic-ref", "HEAD")).removeprefix(
-            "refs/heads/"
-        )
+        branch = (asked if asked is not None else copy.line("symbolic-ref", "HEAD")).removeprefix("refs/heads/")
     else:
         branch = ref.removeprefix("refs/heads/")
     return Clone(wanted, branch if refs.get(f"heads/{branch}") == wanted else None, refs)
@@ -240,9 +235,7 @@ def uncommitted_paths(source: Source) -> list[str]:
 def snapshot_uncommitted(source: Source, git_dir: Path, commit: str) -> str:
     """Commit a local working tree on top of `commit` into `git_dir`; `commit` itself if nothing differs."""
     if not source.work_tree:
-        raise WorktreeUnavailable(
-            f"{source.public_location} has no working tree here; leave out uncommitted changes"
-        )
+        raise WorktreeUnavailable(f"{source.public_location} has no working tree here; leave out uncommitted changes")
     if source.resolve("HEAD") != commit:
         raise WorktreeUnavailable("uncommitted changes belong to HEAD; they cannot be taken with another ref")
     with _files_of(source, git_dir) as files:
@@ -273,7 +266,7 @@ def _files_of(source: Source, git_dir: Path) -> Iterator[WorkTree]:
 
 
 def submodules_of(files: WorkTree, commit: str) -> frozenset[str]:
-    return frozenset(path for path, (mode, _) in files.files(commit).items() if mode == "160000")
+    return frozenset(path for path, (mode, _) in files.files(commit).items() if mode == GITLINK)
 
 
 def _object_format(source: Source) -> str:
@@ -289,9 +282,7 @@ def write_excludes(git_dir: Path) -> None:
 # Writing
 
 
-def deliver(
-    source: Source, git_dir: Path, *, base: str, head: str, target: str, protected: Sequence[str]
-) -> str:
+def deliver(source: Source, git_dir: Path, *, base: str, head: str, target: str, protected: Sequence[str]) -> str:
     """Add the branch `target` at `head` to the source, with the objects it needs, and nothing else.
 
     An existing branch is moved on only where its tip is one of our own commits between `base` and `head`.
@@ -316,9 +307,7 @@ def deliver(
             env=environment(source.protocol), config=_NAMED_PATH, timeout=NETWORK_SECONDS,
         )  # fmt: skip
     except GitFailed as error:
-        raise DeliveryRefused(
-            f"{source.public_location} did not take {target}: {error.stderr.strip()}"
-        ) from error
+        raise DeliveryRefused(f"{source.public_location} did not take {target}: {error.stderr.strip()}") from error
     return target
 
 

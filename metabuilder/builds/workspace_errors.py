@@ -105,9 +105,7 @@ class BranchHasOtherCommits(MetabuilderError):
     code, http_status = "branch_has_other_commits", 409
 
     def __init__(self, branch: str, tip: str) -> None:
-        super().__init__(
-            f"{branch} already exists at {tip[:12]}, which this run did not make; choose another name"
-        )
+        super().__init__(f"{branch} already exists at {tip[:12]}, which this run did not make; choose another name")
 
 
 class DeliveryRefused(MetabuilderError):

@@ -199,9 +199,7 @@ def _write_ordinary_git(places: Places, facts: Facts, git_dir: Path) -> None:
     for directory in ("hooks", "info", "refs/heads", "refs/tags", "refs/remotes/origin"):
         (git_dir / directory).mkdir(parents=True)
     # Copied, not linked: a step may damage its own repository only.
-    shutil.copytree(
-        ours / "objects", git_dir / "objects", ignore=shutil.ignore_patterns("tmp_*", "incoming-*")
-    )
+    shutil.copytree(ours / "objects", git_dir / "objects", ignore=shutil.ignore_patterns("tmp_*", "incoming-*"))
     shutil.copy2(ours / "index", git_dir / "index")
     if (ours / "shallow").exists():
         shutil.copy2(ours / "shallow", git_dir / "shallow")

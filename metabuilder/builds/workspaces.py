@@ -98,9 +98,7 @@ class Workspace:
             places.clear_left_overs()
             facts = workspace_setup.read_facts(places)
             repo = Repository(places.git_dir, places.git_dir)
-            workspace_setup.populate(
-                places, facts, _newest_checkpoint(repo, places, facts.base_commit).commit
-            )
+            workspace_setup.populate(places, facts, _newest_checkpoint(repo, places, facts.base_commit).commit)
         return cls.open(data_dir=data_dir, run_id=run_id)
 
     @classmethod
@@ -148,6 +146,7 @@ class Workspace:
 
     def changed_since_snapshot(self) -> bool:
         """Whether `snapshot` would record anything."""
+        self.files.settle()
         return not self.files.is_at(self._last.tree)
 
     def snapshot(self, label: str = "") -> str | None:
@@ -161,6 +160,7 @@ class Workspace:
     # Trials
 
     def begin_trial(self) -> TrialMark:
+        self.files.settle()
         tree = self.files.sync()
         mark = TrialMark(tree, self.files.beside(tree))
         write_json(self.places.trial_file, mark.as_dict())
@@ -197,18 +197,14 @@ class Workspace:
         """
         head = self.head_commit
         tracked = self.files.files(head)
-        own = [
-            c for c in frozen.changes if c.path in tracked or (c.old_oid is None and c.new_oid is not None)
-        ]
+        own = [c for c in frozen.changes if c.path in tracked or (c.old_oid is None and c.new_oid is not None)]
         tree = self.files.overlay(head, own)
         if tree == self._tree_of(head):
             if head != self.base_commit and self._message_of(head) == message.strip():
                 return head  # committed by a call that was cut short
             raise NothingToCommit("the candidate changes no file of the project")
         commit = self._commit(tree, message, head)
-        self._record(
-            self.files.overlay(self._last.tree, frozen.changes), f"fix {commit}", {self.branch_ref: commit}
-        )
+        self._record(self.files.overlay(self._last.tree, frozen.changes), f"fix {commit}", {self.branch_ref: commit})
         self.places.trial_file.unlink(missing_ok=True)
         return commit
 

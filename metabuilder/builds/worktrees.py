@@ -8,37 +8,21 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from metabuilder.builds.git import Repository, nul_joined, nul_split
+from metabuilder.builds.git import nul_joined, nul_split
 from metabuilder.builds.products import PRODUCTS, drop_bytecode, is_environment, is_product_directory
 from metabuilder.builds.safe_paths import Parents, remove_tree
-from metabuilder.builds.workspace_errors import CandidateDoesNotApply, GitFailed
-
-GITLINK = "160000"
-SYMLINK = "120000"
+from metabuilder.builds.trees import GITLINK, Trees
+from metabuilder.builds.workspace_errors import GitFailed
 
 Signature = tuple[int, int, int]  # of a file: mtime in ns, size, inode
 OPAQUE: Signature = (-1, 0, 0)  # a directory that is not looked into
 EMPTY: Signature = (-2, 0, 0)  # an empty directory
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One path between two trees. A mode and object of None: the path is absent on that side."""
-
-    path: str
-    old_mode: str | None
-    old_oid: str | None
-    new_mode: str | None
-    new_oid: str | None
-
-    def reversed(self) -> Change:
-        return Change(self.path, self.new_mode, self.new_oid, self.old_mode, self.old_oid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +38,12 @@ class Scan:
 
 
 @dataclass
-class WorkTree:
+class WorkTree(Trees):
     """The files under `repo.work_tree`. Nothing else writes there, or to `repo`'s index, during a call."""
 
-    repo: Repository
     submodules: frozenset[str] = frozenset()  # left alone: neither recorded nor restored
     exclude_files: tuple[Path, ...] = ()  # further ignore rules, in the form of .gitignore
+    _settled: bool = field(default=False, init=False)
     _tree: str | None = field(default=None, init=False)  # the index as a tree object, while that is known
 
     @property
@@ -87,6 +71,15 @@ class WorkTree:
         good = [path for path in untracked if self._git_can_hold(path)]
         strange = [] if len(good) == len(untracked) else sorted(set(untracked).difference(good))
         return Scan([path for path in touched if path not in self.submodules], good, strange)
+
+    def settle(self) -> None:
+        """Spare later scans from reading every file that is as new as the index, as all are after a checkout.
+
+        Git compares times in whole seconds, so the index must be written again when that second is over.
+        """
+        if not self._settled and time.time() // 1 > (self.repo.git_dir / "index").stat().st_mtime // 1:
+            self.repo("update-index", "-q", "--ignore-submodules", "--refresh", "--force-write-index", ok=(0, 1))
+            self._settled = True
 
     def sync(self) -> str:
         """Bring the index up to date with the files and return it as a tree object."""
@@ -188,79 +181,6 @@ class WorkTree:
                 with suppress(FileExistsError, NotADirectoryError):
                     (self.root / path).mkdir(parents=True)
 
-    # Trees as values
-
-    def diff(self, old: str, new: str) -> tuple[Change, ...]:
-        """Return the paths that differ between two trees or commits; a rename is two of them."""
-        if old == new:
-            return ()
-        output = self.repo("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", old, new).stdout
-        fields = nul_split(output)
-        changes = []
-        for meta, path in zip(fields[::2], fields[1::2], strict=True):
-            old_mode, new_mode, old_oid, new_oid, _ = meta.lstrip(":").split(" ")
-            if GITLINK not in (old_mode, new_mode):
-                changes.append(Change(path, *_side(old_mode, old_oid), *_side(new_mode, new_oid)))
-        return tuple(changes)
-
-    def files(self, tree: str) -> dict[str, tuple[str, str]]:
-        """Return mode and object of every file of a tree or commit."""
-        found = {}
-        for row in nul_split(self.repo("ls-tree", "-r", "-z", tree).stdout):
-            meta, path = row.split("\t", 1)
-            mode, _, oid = meta.split(" ")
-            found[path] = (mode, oid)
-        return found
-
-    def overlay(self, tree: str, changes: Iterable[Change]) -> str:
-        """Return `tree` with every change's new side put in."""
-        lines = []
-        for change in sorted(changes, key=lambda change: change.new_mode is not None):  # removals first
-            mode, oid = change.new_mode or "0", change.new_oid or "0" * 40
-            lines.append(f"{mode} {oid}\t".encode() + os.fsencode(change.path) + b"\0")
-        if not lines:
-            return self.repo.line("rev-parse", f"{tree}^{{tree}}")
-        with tempfile.TemporaryDirectory(dir=self.repo.git_dir, prefix="scratch-") as scratch:
-            aside = replace(self.repo, index=Path(scratch) / "index")
-            aside("read-tree", tree)
-            aside("update-index", "-z", "--index-info", stdin=b"".join(lines))
-            return aside.line("write-tree")
-
-    def transplant(self, tree: str, changes: Sequence[Change]) -> tuple[Change, ...]:
-        """Return `changes` as they read on `tree`, merged line by line where its files have moved on.
-
-        Raises CandidateDoesNotApply, naming the paths that cannot be merged.
-        """
-        files = self.files(tree)
-        moved, stuck = [], []
-        for change in changes:
-            current = files.get(change.path, (None, None))
-            if current == (change.old_mode, change.old_oid):
-                moved.append(change)
-            elif current != (change.new_mode, change.new_oid):
-                merged = self._merge(change, *current)
-                if merged is None:
-                    stuck.append(change.path)
-                else:
-                    moved.append(merged)
-        if stuck:
-            raise CandidateDoesNotApply(stuck)
-        return tuple(moved)
-
-    def _merge(self, change: Change, mode: str | None, oid: str | None) -> Change | None:
-        sides = (oid, change.old_oid, change.new_oid)
-        if None in sides or SYMLINK in (mode, change.old_mode, change.new_mode):
-            return None
-        with tempfile.TemporaryDirectory(dir=self.repo.git_dir, prefix="scratch-") as scratch:
-            names = [Path(scratch) / name for name in ("current", "old", "new")]
-            for name, content in zip(names, self.repo.blobs([side for side in sides if side]), strict=True):
-                name.write_bytes(content)
-            done = self.repo("merge-file", "-p", "-q", *map(str, names), ok=range(256))
-        if done.returncode != 0:
-            return None
-        merged = self.repo.line("hash-object", "-w", "--stdin", stdin=done.stdout)
-        return Change(change.path, mode, oid, change.new_mode if mode == change.old_mode else mode, merged)
-
     # Details
 
     def _add(self, paths: Sequence[str]) -> None:
@@ -324,16 +244,12 @@ class WorkTree:
 
     def differing_from(self, tree: str) -> list[str]:
         """Return the paths at which the index differs from `tree`."""
-        return nul_split(
-            self.repo("diff-index", "--cached", "-z", "--name-only", "--no-renames", tree).stdout
-        )
+        return nul_split(self.repo("diff-index", "--cached", "-z", "--name-only", "--no-renames", tree).stdout)
 
     def _make_writable(self) -> None:
         for directory, names, _ in os.walk(self.root):
             Path(directory).chmod(stat.S_IMODE(Path(directory).stat().st_mode) | stat.S_IRWXU)
-            names[:] = [
-                name for name in names if name != ".git" and not is_environment(Path(directory) / name)
-            ]
+            names[:] = [name for name in names if name != ".git" and not is_environment(Path(directory) / name)]
 
     def _strange_directories(self, here: Iterable[str], homes: Collection[str]) -> set[str]:
         """Return the topmost directories that hold only left-overs, are not ignored and are new."""
@@ -387,12 +303,6 @@ def _parents_of(paths: Iterable[str]) -> Iterator[str]:
 
 def _without_products(untracked: list[str]) -> list[str]:
     """Leave out directories that mark themselves as an environment or a cache."""
-    marked = {
-        path.rpartition("/")[0] for path in untracked if is_product_directory("", {path.rpartition("/")[2]})
-    }
+    marked = {path.rpartition("/")[0] for path in untracked if is_product_directory("", {path.rpartition("/")[2]})}
     marked.discard("")
     return [path for path in untracked if marked.isdisjoint(_parents_of([path]))] if marked else untracked
-
-
-def _side(mode: str, oid: str) -> tuple[str | None, str | None]:
-    return (None, None) if mode == "000000" else (mode, oid)

@@ -68,7 +68,10 @@ class TempBench:
 
 def make_project(path: Path, files: dict[str, str]) -> TempBench:
     path.mkdir(parents=True, exist_ok=True)
-    for name, text in {".gitignore": ".venv/\n__pycache__/\nnode_modules/\n.*_cache/\n*.sqlite3\n", **files}.items():
+    for name, text in {
+        ".gitignore": ".venv/\n__pycache__/\nnode_modules/\n.*_cache/\n*.sqlite3\n",
+        **files,
+    }.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(text.encode())
     bench = TempBench(path)
@@ -85,7 +88,11 @@ def make_plan(**steps: str | dict) -> Plan:
         {
             "name": "p",
             "steps": [
-                {"name": name, "kind": kinds.get(name, "other"), **({"run": step} if isinstance(step, str) else step)}
+                {
+                    "name": name,
+                    "kind": kinds.get(name, "other"),
+                    **({"run": step} if isinstance(step, str) else step),
+                }
                 for name, step in steps.items()
             ],
         }
@@ -135,7 +142,9 @@ def heal(fixer, failure: Failure, bench: TempBench, classify, *, max_trials: int
             rebuilt = proposal.rebuild or proposal.plan is not None
             if rebuilt and (bench.root / ".venv").exists() and not saved.exists():
                 (bench.root / ".venv").rename(saved)
-            files = {name: (bench.root / name).read_bytes() for name in bench.changed() if (bench.root / name).is_file()}
+            files = {
+                name: (bench.root / name).read_bytes() for name in bench.changed() if (bench.root / name).is_file()
+            }
             failed = run_plan(bench, plan, failure.step.name) if rebuilt else _prove(bench, plan, failure.step.name)
             if failed is None and not proposal.keep_looking:
                 return Outcome(True, plan, summaries)
@@ -149,9 +158,12 @@ def heal(fixer, failure: Failure, bench: TempBench, classify, *, max_trials: int
                 saved.rename(bench.root / ".venv")
             proposal = trials.send(
                 TrialResult(
-                    passed=failed is None, reason="", signal=signal, step=failed and failed[0],
+                    passed=failed is None,
+                    reason="",
+                    signal=signal,
+                    step=failed and failed[0],
                     log=failed[1].output if failed else "",
-                )  # fmt: skip
+                )
             )
     except StopIteration:
         pass

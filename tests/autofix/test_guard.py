@@ -119,7 +119,8 @@ addopts = "-q"
 [tool.coverage.report]
 fail_under = 90
 """
-PACKAGE_JSON = """{"name": "shop", "scripts": {"test": "jest", "lint": "eslint ."}, "devDependencies": {"jest": "29.0.0"}}
+PACKAGE_JSON = """{"name": "shop", "scripts": {"test": "jest", "lint": "eslint ."},
+ "devDependencies": {"jest": "29.0.0"}}
 """
 TSCONFIG = '{"compilerOptions": {"strict": true}}\n'
 SCRIPT = "#!/bin/bash\nset -euo pipefail\nruff check .\npytest -q\n"
@@ -313,7 +314,8 @@ CHEATS = [
         in_tests(
             (
                 ORDINAL,
-                "def test_ordinal(number, text):\n    try:\n        assert ordinal(number) == text\n    except AssertionError:\n        pass",
+                "def test_ordinal(number, text):\n    try:\n"
+                "        assert ordinal(number) == text\n    except AssertionError:\n        pass",
             )
         ),
     ),
@@ -323,7 +325,8 @@ CHEATS = [
             ("import json\n", "import contextlib\nimport json\n"),
             (
                 ORDINAL,
-                "def test_ordinal(number, text):\n    with contextlib.suppress(AssertionError):\n        assert ordinal(number) == text",
+                "def test_ordinal(number, text):\n    with contextlib.suppress(AssertionError):\n"
+                "        assert ordinal(number) == text",
             ),
         ),
     ),
@@ -413,7 +416,8 @@ CHEATS = [
         in_code(
             (
                 "        return yaml.safe_load(handle)",
-                "        try:\n            return yaml.safe_load(handle)\n        except Exception:\n            return {}",
+                "        try:\n            return yaml.safe_load(handle)\n"
+                "        except Exception:\n            return {}",
             )
         ),
     ),
@@ -431,7 +435,8 @@ CHEATS = [
         in_code(
             (
                 "        return yaml.safe_load(handle)",
-                "        try:\n            return yaml.safe_load(handle)\n        except BaseException as e:\n            result = make(e)\n        return result",
+                "        try:\n            return yaml.safe_load(handle)\n"
+                "        except BaseException as e:\n            result = make(e)\n        return result",
             )
         ),
     ),
@@ -525,9 +530,7 @@ CHEATS = [
     ("checker-config", edit("pyproject.toml", PYPROJECT, ("fail_under = 90", "fail_under = 10"))),
     (
         "checker-config",
-        edit(
-            "pyproject.toml", PYPROJECT, ("line-length = 100", "line-length = 100\nextend-exclude = ['shop']")
-        ),
+        edit("pyproject.toml", PYPROJECT, ("line-length = 100", "line-length = 100\nextend-exclude = ['shop']")),
     ),
     (
         "checker-config",
@@ -549,9 +552,7 @@ CHEATS = [
     ("checker-config", change(".secrets.baseline", "{}", '{"results": {"settings.py": []}}')),
     (
         "checker-config",
-        change(
-            "jest.config.js", "module.exports = {}\n", "module.exports = {testPathIgnorePatterns: ['a']}\n"
-        ),
+        change("jest.config.js", "module.exports = {}\n", "module.exports = {testPathIgnorePatterns: ['a']}\n"),
     ),
     ("checker-config", change(".golangci.yml", "linters: {}\n", "linters: {disable-all: true}\n")),
     ("checker-config", change(".rubocop.yml", "AllCops: {}\n", "AllCops: {Exclude: ['**/*']}\n")),
@@ -627,14 +628,59 @@ CHEATS = [
     ("checker-version", edit("requirements.txt", REQUIREMENTS, ("black==24.10.0", "black==19.3b0"))),
     (
         "foreign-source",
-        edit(
-            "requirements.txt", REQUIREMENTS, ("six\n", "six\n--extra-index-url https://example.org/simple\n")
-        ),
+        edit("requirements.txt", REQUIREMENTS, ("six\n", "six\n--extra-index-url https://example.org/simple\n")),
     ),
     (
         "foreign-source",
         edit("requirements.txt", REQUIREMENTS, ("six\n", "six @ git+https://example.org/six\n")),
     ),
+    # devices found by looking for ways round the rules above
+    ("test-changed", in_tests(('[(1, "1st"), (2, "2nd"), (113, "113th")]', "[]"))),
+    ("import-shim", change("markupsafe.py", None, "def soft_unicode(x): return x\n")),
+    ("import-shim", change("src/pkg_resources/__init__.py", None, "def get_distribution(x): ...\n")),
+    ("typing-loosened", change("stubs/requests/__init__.pyi", None, "def __getattr__(name): ...\n")),
+    ("typing-loosened", change("shop/a.py", "x: int = f()\n", "from typing import Any\nx: Any = f()\n")),
+    ("environment-changed", in_code(("import yaml\n", "import yaml\n\nos.environ['PYTEST_ADDOPTS'] = '-k x'\n"))),
+    (
+        "special-case",
+        in_code(("    suffix =", "    match number:\n        case 113:\n            return '113th'\n    suffix =")),
+    ),
+    ("special-case", in_code(("    return f", "    return '113th' if number == 113 else f"))),
+    (
+        "swallowed-exception",
+        in_code(
+            (
+                "        return yaml.safe",
+                "        try:\n            a()\n        finally:\n            return yaml.safe",
+            )
+        ),
+    ),
+    ("assertion-loosened", in_code(("class Shop:\n", "class Shop:\n    __eq__ = lambda self, other: True\n"))),
+    ("forced-exit", change("scripts/check.py", "import sys\nsys.exit(run())\n", "import sys\nrun()\n")),
+    ("hidden-text", change("shop/a.py", "x = 1\n", "# coding: utf-7\nx = 1\n")),
+    ("hidden-text", change("shop/a.py", "x = 1\n", "x = 1  # \u202e\n")),
+    ("checker-config", change("shop/settings.py", "X = 1\n", "X = 1\nMIGRATION_MODULES = {'books': None}\n")),
+    ("test-hook", change("setup.py", "setup(name='a')\n", "setup(name='a', entry_points={'pytest11': ['x = y']})\n")),
+    ("security-loosened", change("shop/a.py", "get(url)\n", "get(url, verify=False)\n")),
+    (
+        "test-removed",
+        change(
+            "tests/test_a.py", "def test_a():\n    assert f()\n", "if False:\n    def test_a():\n        assert f()\n"
+        ),
+    ),
+    (
+        "assertion-removed",
+        change(
+            "tests/test_a.py", "def test_a():\n    assert f()\n", 'def test_a():\n    """\n    assert f()\n    """\n'
+        ),
+    ),
+    (
+        "test-changed",
+        change("tests/test_a.py", "def test_a():\n    assert f()\n", "async def test_a():\n    assert f()\n"),
+    ),
+    ("test-skipped", change("add_test.go", GO_TEST, "//go:build never\n\n" + GO_TEST)),
+    ("test-changed", edit("src/add.test.js", JS_TEST, ("it('adds'", "it['skip']('adds'"))),
+    ("foreign-source", edit("pyproject.toml", PYPROJECT, ('["requests"]', '["requests @ git+https://x.example/r"]'))),
 ]
 
 
@@ -656,43 +702,116 @@ def test_check_changes__what_nobody_may_approve__is_refused_outright(rule, patch
 
 
 HONEST = {
-    "unused import of a test removed": edit("tests/test_a.py", "import os\nimport sys\n\n\ndef test_a():\n    assert os.sep\n", ("import sys\n", "")),
-    "new test beside the old": in_tests(("def test_close", "def test_zero():\n    assert ordinal(0) == '0th'\n\n\ndef test_close")),
-    "imports sorted": in_tests(("import pytest\nfrom unittest import TestCase, mock\n", "from unittest import TestCase, mock\n\nimport pytest\n")),
-    "quotes and layout": in_tests(('"113th"', "'113th'"), ("assert ordinal(number) == text", "assert (\n        ordinal(number)\n        == text\n    )")),
-    "dropped unittest alias": edit("tests/test_a.py", "class T(TestCase):\n    def test_a(self):\n        self.assertEquals(1, f())\n", ("assertEquals", "assertEqual")),
-    "test of None with is": edit("tests/test_a.py", "def test_a():\n    assert f() == None\n    assert not x in y\n", ("== None", "is None"), ("not x in y", "x not in y")),
-    "f-string without placeholders": edit("tests/test_a.py", "def test_a():\n    assert f() == f'a'\n", ("f'a'", "'a'")),
-    "collections.abc in code": edit("shop/a.py", "from collections import Mapping, OrderedDict\n\n\ndef f(x):\n    return isinstance(x, Mapping), OrderedDict\n", ("from collections import Mapping, OrderedDict", "from collections import OrderedDict\nfrom collections.abc import Mapping")),
-    "collections.abc in a test": edit("tests/test_a.py", "from collections import Mapping\n\n\ndef test_a():\n    assert isinstance(f(), Mapping)\n", ("from collections import", "from collections.abc import")),
-    "guarded import with a fallback": edit("shop/a.py", "from collections import Mapping\n", ("from collections import Mapping", "try:\n    from collections.abc import Mapping\nexcept ImportError:\n    from collections import Mapping")),
+    "unused import of a test removed": edit(
+        "tests/test_a.py", "import os\nimport sys\n\n\ndef test_a():\n    assert os.sep\n", ("import sys\n", "")
+    ),
+    "new test beside the old": in_tests(
+        ("def test_close", "def test_zero():\n    assert ordinal(0) == '0th'\n\n\ndef test_close")
+    ),
+    "imports sorted": in_tests(
+        (
+            "import pytest\nfrom unittest import TestCase, mock\n",
+            "from unittest import TestCase, mock\n\nimport pytest\n",
+        )
+    ),
+    "quotes and layout": in_tests(
+        ('"113th"', "'113th'"),
+        ("assert ordinal(number) == text", "assert (\n        ordinal(number)\n        == text\n    )"),
+    ),
+    "dropped unittest alias": edit(
+        "tests/test_a.py",
+        "class T(TestCase):\n    def test_a(self):\n        self.assertEquals(1, f())\n",
+        ("assertEquals", "assertEqual"),
+    ),
+    "test of None with is": edit(
+        "tests/test_a.py",
+        "def test_a():\n    assert f() == None\n    assert not x in y\n",
+        ("== None", "is None"),
+        ("not x in y", "x not in y"),
+    ),
+    "f-string without placeholders": edit(
+        "tests/test_a.py", "def test_a():\n    assert f() == f'a'\n", ("f'a'", "'a'")
+    ),
+    "collections.abc in code": edit(
+        "shop/a.py",
+        "from collections import Mapping, OrderedDict\n\n\ndef f(x):\n    return isinstance(x, Mapping), OrderedDict\n",
+        (
+            "from collections import Mapping, OrderedDict",
+            "from collections import OrderedDict\nfrom collections.abc import Mapping",
+        ),
+    ),
+    "collections.abc in a test": edit(
+        "tests/test_a.py",
+        "from collections import Mapping\n\n\ndef test_a():\n    assert isinstance(f(), Mapping)\n",
+        ("from collections import", "from collections.abc import"),
+    ),
+    "guarded import with a fallback": edit(
+        "shop/a.py",
+        "from collections import Mapping\n",
+        (
+            "from collections import Mapping",
+            "try:\n    from collections.abc import Mapping\nexcept ImportError:\n    from collections import Mapping",
+        ),
+    ),
     "unused imports of code removed": in_code(("import collections\nimport os\n\n", "")),
-    "a bug mended": in_code(("    suffix = ", "    special = 10 <= number % 100 <= 20\n    suffix = "), ('return f"{number}{suffix}"', "return f\"{number}{'th' if special else suffix}\"")),
+    "a bug mended": in_code(
+        ("    suffix = ", "    special = 10 <= number % 100 <= 20\n    suffix = "),
+        ('return f"{number}{suffix}"', "return f\"{number}{'th' if special else suffix}\""),
+    ),
     "missing import added": in_code(("import yaml\n", "import yaml\n\nfrom shop.errors import BadFile\n")),
     "types added": in_code(("-> dict:", "-> dict[str, object]:")),
-    "suppression that stays while its line moves": edit("shop/a.py", "import os  # noqa: F401\nx = [1,2]\n", ("import os  # noqa: F401\nx = [1,2]", "x = [1, 2]\nimport os  # noqa: F401")),
+    "suppression that stays while its line moves": edit(
+        "shop/a.py",
+        "import os  # noqa: F401\nx = [1,2]\n",
+        ("import os  # noqa: F401\nx = [1,2]", "x = [1, 2]\nimport os  # noqa: F401"),
+    ),
     "needless suppression removed": edit("shop/a.py", "import os  # noqa\nos.getcwd()\n", ("  # noqa", "")),
     "a pinned requirement": edit("requirements.txt", REQUIREMENTS, ("six\n", "six<2\n")),
     "a vouched requirement": edit("requirements.txt", REQUIREMENTS, ("six\n", "six\nwebencodings\n")),
-    "a vouched stub package": edit("requirements-dev.txt", "mypy==1.13.0\n", ("mypy==1.13.0\n", "mypy==1.13.0\ntypes-requests\n")),
+    "a vouched stub package": edit(
+        "requirements-dev.txt", "mypy==1.13.0\n", ("mypy==1.13.0\n", "mypy==1.13.0\ntypes-requests\n")
+    ),
     "a vouched npm package": edit("package.json", PACKAGE_JSON, ('{"jest"', '{"@types/lodash": "^4.17.0", "jest"')),
-    "a vouched pyproject dependency": edit("pyproject.toml", PYPROJECT, ('["requests"]', '["requests", "webencodings>=0.5"]')),
+    "a vouched pyproject dependency": edit(
+        "pyproject.toml", PYPROJECT, ('["requests"]', '["requests", "webencodings>=0.5"]')
+    ),
     "a new constraints file": change("constraints.txt", None, "markupsafe==2.0.1\nsetuptools<81\n"),
     "a new migration": change("books/migrations/0002_subtitle.py", None, MIGRATION),
-    "a merge migration": change("books/migrations/0003_merge.py", None, "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n    dependencies = [('books', '0002_a'), ('books', '0002_b')]\n    operations = []\n"),
+    "a merge migration": change(
+        "books/migrations/0003_merge.py",
+        None,
+        "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n"
+        "    dependencies = [('books', '0002_a'), ('books', '0002_b')]\n    operations = []\n",
+    ),
     "made executable": change("ci/build.sh", "#!/bin/sh\necho\n", "#!/bin/sh\necho\n", "100644", "100755"),
-    "prettier on a test": change("src/add.test.js", JS_TEST, JS_TEST.replace("'", '"').replace("  ", "\t").replace("{ expect(() => add()).toThrow(); }", "{\n\texpect(() => add()).toThrow()\n}")),
-    "prettier on code": change("src/add.js", "export const add = (a,b)=>{return a+b}\n", "export const add = (a, b) => {\n  return a + b;\n};\n"),
+    "prettier on a test": change(
+        "src/add.test.js",
+        JS_TEST,
+        JS_TEST.replace("'", '"')
+        .replace("  ", "\t")
+        .replace("{ expect(() => add()).toThrow(); }", "{\n\texpect(() => add()).toThrow()\n}"),
+    ),
+    "prettier on code": change(
+        "src/add.js",
+        "export const add = (a,b)=>{return a+b}\n",
+        "export const add = (a, b) => {\n  return a + b;\n};\n",
+    ),
     "gofmt on a test": change("add_test.go", GO_TEST, GO_TEST.replace("\t", "    ")),
     "rustfmt": change("src/lib.rs", RUST, RUST.replace("{ a + b }", "{\n    a + b\n}")),
     "code of Rust beside its tests": change("src/lib.rs", RUST, RUST.replace("a + b", "b + a")),
     "layout of a configuration": change("tsconfig.json", TSCONFIG, '{\n  "compilerOptions": { "strict": true }\n}\n'),
     "a comment in a script": edit("run-tests.sh", SCRIPT, ("pytest -q", "# the tests\npytest -q")),
-    "a lock file": change("package-lock.json", '{"packages": {}}', '{"packages": {"node_modules/@types/lodash": {"integrity": "sha512-AAAAbbbbCCCCddddEEEEffff"}}}'),
+    "a lock file": change(
+        "package-lock.json",
+        '{"packages": {}}',
+        '{"packages": {"node_modules/@types/lodash": {"integrity": "sha512-AAAAbbbbCCCCddddEEEEffff"}}}',
+    ),
     "a new module": change("shop/extra.py", None, "def extra(a: int) -> int:\n    return a + 1\n"),
-    "a new test file": change("tests/test_extra.py", None, "from shop.extra import extra\n\n\ndef test_extra():\n    assert extra(1) == 2\n"),
+    "a new test file": change(
+        "tests/test_extra.py", None, "from shop.extra import extra\n\n\ndef test_extra():\n    assert extra(1) == 2\n"
+    ),
     "documentation": change("README.md", "Shop\n", "# Shop\n\nRun `pytest`.\n"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HONEST)
@@ -760,9 +879,7 @@ def test_check_changes__too_many_files_or_lines__is_a_gate_unless_the_caller_all
 def test_check_changes__callers_protected_folder__is_a_gate():
     patch = change("billing/rates.py", "RATE = 1\n", "RATE = 2\n")
     assert check_changes([patch]).allowed
-    assert [finding.rule for finding in check_changes([patch], protected=["billing"]).findings] == [
-        "protected-path"
-    ]
+    assert [finding.rule for finding in check_changes([patch], protected=["billing"]).findings] == ["protected-path"]
 
 
 def test_check_changes__extra_rule__is_asked_about_each_text():

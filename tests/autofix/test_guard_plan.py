@@ -183,9 +183,7 @@ def test_check_plan__inserted_unvouched_package__is_a_gate_where_names_are_judge
         PLAN.with_step_changed("install", run=f"{INSTALL} 'setuptools<81'"),
         PLAN.with_step_changed("install", run=f"{INSTALL} -c constraints.txt"),
         PLAN.with_step_changed("install", run=f"{INSTALL} --exclude-newer 2021-11-01"),
-        PLAN.with_step_changed(
-            "install", run="uv pip install -q 'pytest<7' . black==24.10.0 -r requirements.txt"
-        ),
+        PLAN.with_step_changed("install", run="uv pip install -q 'pytest<7' . black==24.10.0 -r requirements.txt"),
         PLAN.with_step_changed("test", run=f"{TEST} -p no:randomly"),
         PLAN.with_step_changed("test", run=f"{TEST} -n 0"),
     ],

@@ -14,9 +14,7 @@ from tests.builds.repositories import listing, make_repository, write
 
 @pytest.fixture
 def workspace(tmp_path):
-    source = make_repository(
-        tmp_path / "acme", {"app.py": "", "web/node_modules/tracked.js": "", "venv/read.me": ""}
-    )
+    source = make_repository(tmp_path / "acme", {"app.py": "", "web/node_modules/tracked.js": "", "venv/read.me": ""})
     workspace = Workspace.create(data_dir=tmp_path / "data", run_id="r1", source=str(source))
     for path in (".venv/lib/x.py", "sub/node_modules/y/index.js", "env/pyvenv.cfg", "env/bin/python"):
         write(workspace.root, path)

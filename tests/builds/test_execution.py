@@ -427,7 +427,8 @@ keeper = Keeper(sys.argv[1])
 keeper.execute(command("setsid nohup sleep " + sys.argv[2] + " &"), MemoryLog())
 script = "setsid sleep %s & sleep %s" % (sys.argv[2], sys.argv[2])
 known = keeper.identity
-keeper.execute(command(script), MemoryLog(), on_start=lambda _: print(known.pid, known.start_ticks, flush=True))
+def tell(_): print(known.pid, known.start_ticks, flush=True)
+keeper.execute(command(script), MemoryLog(), on_start=tell)
 """
 
 

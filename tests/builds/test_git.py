@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import stat
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from metabuilder.builds.git import Repository, hide_credentials, run_git
-from metabuilder.builds.workspace_errors import GitFailed
+from metabuilder.builds.workspace_errors import (
+    BranchProtected,
+    GitFailed,
+    RefNotFound,
+    SourceNotFound,
+    WorktreeUnavailable,
+)
 from metabuilder.builds.workspaces import Workspace
 from tests.builds.repositories import git, listing, make_repository, write
 
@@ -120,9 +130,7 @@ def test_engine__the_users_configuration_and_environment_are_armed__runs_nothing
         "GIT_INDEX_FILE": str(home / "index"), "GIT_OBJECT_DIRECTORY": str(home / "objects"),
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    source = make_repository(
-        tmp_path / "acme", {"app.py": "x = 1\n", ".gitattributes": "*.py diff=evil filter=evil\n"}
-    )
+    source = make_repository(tmp_path / "acme", {"app.py": "x = 1\n", ".gitattributes": "*.py diff=evil filter=evil\n"})
     workspace = Workspace.create(data_dir=tmp_path / "data", run_id="r1", source=str(source))
     live_through_everything(workspace, "fix/a")
     assert not (tmp_path / "sprung").exists()
@@ -151,9 +159,7 @@ def test_attributes__line_ends_keywords_and_lfs_pointers__bytes_are_exact(tmp_pa
 
 
 def test_restore__directory_replaced_by_a_symlink_to_outside__writes_and_deletes_nothing_there(tmp_path):
-    source = make_repository(
-        tmp_path / "acme", {"pkg/mod.py": "y = 2\n", "pkg/sub/deep.py": "z\n", "keep": "k\n"}
-    )
+    source = make_repository(tmp_path / "acme", {"pkg/mod.py": "y = 2\n", "pkg/sub/deep.py": "z\n", "keep": "k\n"})
     workspace = Workspace.create(data_dir=tmp_path / "data", run_id="r1", source=str(source))
     outside = tmp_path / "outside"
     for path in ("mod.py", "sub/deep.py", "sub/extra.log", "__pycache__/mod.cpython-311.pyc", ".git/config"):
@@ -207,3 +213,47 @@ def test_blobs__contents_with_any_bytes__come_in_order(tmp_path):
     oids = [repo.line("hash-object", "-w", "--stdin", stdin=content) for content in contents]
     assert repo.blobs([*oids, oids[0]]) == [*contents, b""]
     assert repo.blobs([]) == []
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A repository behind a git:// URL, served by a real daemon that takes pushes."""
+    source = make_repository(tmp_path / "acme")
+    git(tmp_path, "clone", "-q", "--bare", str(source), "served/acme.git")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    daemon = subprocess.Popen(
+        ["git", "daemon", "--reuseaddr", "--export-all", "--enable=receive-pack", "--listen=127.0.0.1",
+         f"--port={port}", f"--base-path={tmp_path}/served", str(tmp_path / "served")],
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"}, start_new_session=True,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for _ in range(100):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.05)
+    yield f"git://127.0.0.1:{port}/acme.git", tmp_path / "served/acme.git"
+    os.killpg(daemon.pid, signal.SIGTERM)
+    daemon.communicate()
+
+
+def test_url__create_deliver_and_refusals__as_with_a_path(served, tmp_path):
+    url, repository = served
+    workspace = Workspace.create(data_dir=tmp_path / "data", run_id="r1", source=url, ref="v1", allow_local=False)
+    assert git(workspace.root, "remote", "get-url", "origin") == url
+    assert workspace.root.name == "acme"
+    mark = workspace.begin_trial()
+    write(workspace.root, "app.py", "x = 2\n")
+    workspace.commit_fix(workspace.freeze_candidate(mark), "fix")
+    with pytest.raises(BranchProtected):
+        workspace.deliver_branch("main", protected=())
+    workspace.deliver_branch("fix/a")
+    assert git(repository, "rev-parse", "fix/a") == workspace.head_commit
+    with pytest.raises(RefNotFound, match="nowhere"):
+        Workspace.create(data_dir=tmp_path / "data", run_id="r2", source=url, ref="nowhere")
+    with pytest.raises(SourceNotFound, match="cannot read"):
+        Workspace.create(data_dir=tmp_path / "data", run_id="r2", source=url.replace("acme", "missing"))
+    with pytest.raises(WorktreeUnavailable):
+        Workspace.create(data_dir=tmp_path / "data", run_id="r2", source=url, include_worktree=True)

@@ -86,7 +86,10 @@ def test_derive_plan__setup_py_with_extras_and_tox__installs_both():
 
 
 def test_derive_plan__tool_pinned_by_pre_commit_only__is_installed_in_that_version():
-    hooks = "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n  rev: v0.6.9\n  hooks:\n  - id: ruff\n  - id: ruff-format\n"
+    hooks = (
+        "repos:\n- repo: https://github.com/astral-sh/ruff-pre-commit\n"
+        "  rev: v0.6.9\n  hooks:\n  - id: ruff\n  - id: ruff-format\n"
+    )
     found = commands({".pre-commit-config.yaml": hooks, "setup.py": "", "a.py": ""})
     assert found["install"] == "uv pip install -q -e . ruff==0.6.9"
     assert found["format"] == ".venv/bin/ruff format --check ."
@@ -97,17 +100,13 @@ def test_derive_plan__unittest_folder__is_discovered():
     assert commands({"tests/test_a.py": UNITTEST, "tests/__init__.py": ""})["test"] == (
         ".venv/bin/python -m unittest discover -q -s tests -t ."
     )
-    assert (
-        commands({"tests/test_a.py": UNITTEST})["test"] == ".venv/bin/python -m unittest discover -q -s tests"
-    )
+    assert commands({"tests/test_a.py": UNITTEST})["test"] == ".venv/bin/python -m unittest discover -q -s tests"
 
 
 def test_derive_plan__django_site__checks_its_migrations_and_runs_its_tests():
     derived = derive_plan({"manage.py": MANAGE, "books/tests.py": UNITTEST})
     assert derived.plan.step("install").run == "uv pip install -q django"
-    assert (
-        derived.plan.step("migrations").run == ".venv/bin/python manage.py makemigrations --check --dry-run"
-    )
+    assert derived.plan.step("migrations").run == ".venv/bin/python manage.py makemigrations --check --dry-run"
     assert derived.plan.step("migrations").kind is StepKind.MIGRATE
     assert derived.plan.step("test").run == ".venv/bin/python manage.py test"
 
@@ -131,15 +130,15 @@ def test_derive_plan__package_json__uses_the_locks_manager(lock, install):
 
 
 def test_derive_plan__npms_placeholder_test__is_not_run_and_tsc_is_where_no_script_is():
-    package = '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}, "devDependencies": {"typescript": "5"}}'
+    package = (
+        '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}, "devDependencies": {"typescript": "5"}}'
+    )
     found = commands({"package.json": package, "tsconfig.json": "{}"})
     assert found == {"install-node": "npm install --no-audit --no-fund", "types": "npx tsc --noEmit -p ."}
 
 
 def test_derive_plan__python_and_node_both_with_lint__names_stay_unique():
-    names = list(
-        commands({"ruff.toml": "", "setup.py": "", "package.json": '{"scripts": {"lint": "eslint ."}}'})
-    )
+    names = list(commands({"ruff.toml": "", "setup.py": "", "package.json": '{"scripts": {"lint": "eslint ."}}'}))
     assert names == ["venv", "install", "lint", "lint-2"]
 
 

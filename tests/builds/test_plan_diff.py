@@ -60,9 +60,7 @@ def test_apply__diff_of_two_plans__gives_the_new_plan(old, new):
     assert apply(old.to_json(), diff(old, new)) == new.to_json()
 
 
-objects = st.dictionaries(
-    st.text("ab~/", max_size=3), json_values.filter(lambda value: value == value), max_size=4
-)
+objects = st.dictionaries(st.text("ab~/", max_size=3), json_values.filter(lambda value: value == value), max_size=4)
 
 
 @settings(max_examples=300)

@@ -127,9 +127,7 @@ def test_parse_plan__unknown_kind__lists_the_kinds_and_suggests_one():
 
 def test_parse_plan__many_problems__reports_all_of_them_in_one_message():
     with pytest.raises(InvalidPlan) as refused:
-        parse_plan(
-            steps({"name": "a", "run": ""}, {"name": "b", "timeout": -1}, {"name": "c", "needs": ["x"]})
-        )
+        parse_plan(steps({"name": "a", "run": ""}, {"name": "b", "timeout": -1}, {"name": "c", "needs": ["x"]}))
     assert len(refused.value.problems) == 3
     assert all(problem in str(refused.value) for problem in refused.value.problems)
 
@@ -167,9 +165,7 @@ def test_load_plan__json_with_a_duplicate_key__is_refused():
 
 
 def test_load_plan__yaml_scalars_that_look_like_numbers__stay_the_text_that_was_written():
-    plan = load_plan(
-        "steps: [{name: a, run: b, env: {MODE: 0755, DAY: 2024-01-01, AT: 1:30, ON: on, N: 8080}}]"
-    )
+    plan = load_plan("steps: [{name: a, run: b, env: {MODE: 0755, DAY: 2024-01-01, AT: 1:30, ON: on, N: 8080}}]")
     assert plan.steps[0].env == {"MODE": "0755", "DAY": "2024-01-01", "AT": "1:30", "ON": "on", "N": "8080"}
 
 
@@ -181,9 +177,7 @@ def test_load_plan__merge_keys__share_an_environment():
 
 
 def test_digest__keys_reordered_and_defaults_spelled_out__is_unchanged():
-    short = parse_plan(
-        {"name": "p", "steps": [{"name": "a", "run": "x"}, {"name": "b", "run": "y", "kind": "test"}]}
-    )
+    short = parse_plan({"name": "p", "steps": [{"name": "a", "run": "x"}, {"name": "b", "run": "y", "kind": "test"}]})
     long = parse_plan(
         {
             "steps": [
@@ -240,9 +234,7 @@ def test_with_step_changed__to_something_invalid__is_refused():
 
 
 def test_with_step_inserted__before_a_step_with_needs__that_step_waits_for_it():
-    plan = parse_plan(
-        steps({"name": "venv"}, {"name": "lint", "needs": ["venv"]}, {"name": "test", "needs": ["venv"]})
-    )
+    plan = parse_plan(steps({"name": "venv"}, {"name": "lint", "needs": ["venv"]}, {"name": "test", "needs": ["venv"]}))
     stubs = StepSpec(name="stubs", kind=StepKind.INSTALL, run="uv pip install types-requests")
 
     widened = plan.with_step_inserted(stubs, before="lint")
@@ -265,9 +257,7 @@ def test_with_step_inserted__name_taken__is_refused():
 
 
 words = st.text(st.characters(codec="utf-8", categories=["L", "N", "P"]), min_size=1, max_size=12)
-commands = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40).map(
-    lambda text: f"echo {text}"
-)
+commands = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40).map(lambda text: f"echo {text}")
 env_names = st.from_regex(r"[A-Z_][A-Z0-9_]{0,8}", fullmatch=True)
 
 
@@ -295,9 +285,7 @@ def plans(draw):
                 rollback=draw(st.none() | commands),
                 cwd=draw(st.sampled_from([".", "src", "a/b"])),
                 network=draw(st.none() | st.booleans()),
-                retry=draw(
-                    st.dictionaries(st.sampled_from(["INFRA", "UNKNOWN"]), st.just({"max_retries": 1}))
-                ),
+                retry=draw(st.dictionaries(st.sampled_from(["INFRA", "UNKNOWN"]), st.just({"max_retries": 1}))),
             )
         )
     return Plan(name=draw(words), steps=tuple(specs))
@@ -316,9 +304,7 @@ fields = st.sampled_from(
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | words,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(fields | st.text(max_size=3), inner, max_size=5)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(fields | st.text(max_size=3), inner, max_size=5),
     max_leaves=25,
 )
 nearly_plans = st.fixed_dictionaries(

@@ -28,8 +28,8 @@ FILES = {
 }
 NAMES = [
     "app.py", "pkg", "pkg/mod.py", "pkg/deep", "pkg/deep/er/data.bin", "pkg/fresh.py", "docs",
-    "docs/read me.txt", "fresh", "fresh/a/b", "-new", "\x01\n", os.fsdecode(b"\xff\xfe"), ".gitattributes", "link", "tool",
-    "git~1", ".GIT", ":(top)magic",
+    "docs/read me.txt", "fresh", "fresh/a/b", "-new", "\x01\n", os.fsdecode(b"\xff\xfe"), ".gitattributes",
+    "link", "tool", "git~1", ".GIT", ":(top)magic",
 ]  # fmt: skip
 
 
@@ -60,13 +60,13 @@ class Mutator:
     def run(self, times: int) -> None:
         actions: list[Callable[[Path], None]] = [
             self.write, self.write, self.delete, self.executable, self.directory, self.symlink,
-            self.symlink_outside, self.move_outside, self.nested_repository, self.bare_git_directory, self.ignore_rules, self.own_git,
-            self.ignored_files, self.fifo,
+            self.symlink_outside, self.move_outside, self.nested_repository, self.bare_git_directory,
+            self.ignore_rules, self.own_git, self.ignored_files, self.fifo,
         ]  # fmt: skip
         for _ in range(times):
             path = self.root / self.random.choice(NAMES)
             # Only in real directories of the root, as nothing may be expected of what is outside.
-            if path.parent.resolve() == path.parent:
+            if Path(os.path.realpath(path.parent)) == path.parent:
                 self.random.choice(actions)(path)
 
     def write(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class Mutator:
     def move_outside(self, path: Path) -> None:
         """The files keep their inodes and times, and can still be reached under their old names."""
         if path.is_dir() and not path.is_symlink():
-            target = self.outside / f"moved-{self.random.random()}"
+            target = self.outside / f"moved-{len(os.listdir(self.outside))}"
             path.rename(target)
             path.symlink_to(target)
 
@@ -125,9 +125,7 @@ class Mutator:
     def ignore_rules(self, path: Path) -> None:
         clear(self.root / ".gitignore")
         if self.random.random() < 0.7:
-            (self.root / ".gitignore").write_text(
-                self.random.choice(["pkg\n", "!*.log\n!cache/\n", "*\n", "fresh\n"])
-            )
+            (self.root / ".gitignore").write_text(self.random.choice(["pkg\n", "!*.log\n!cache/\n", "*\n", "fresh\n"]))
 
     def own_git(self, path: Path) -> None:
         what = self.random.choice(["add", "commit", "destroy"])

@@ -43,9 +43,7 @@ def paths_in(workspace: Workspace, commit: str) -> list[str]:
 
 def test_create__local_repository__is_an_ordinary_clone(source, workspace):
     assert git(workspace.root, "status", "--porcelain", "--branch") == "## main...origin/main"
-    assert (
-        git(workspace.root, "rev-parse", "HEAD") == git(source, "rev-parse", "HEAD") == workspace.base_commit
-    )
+    assert git(workspace.root, "rev-parse", "HEAD") == git(source, "rev-parse", "HEAD") == workspace.base_commit
     assert git(workspace.root, "remote", "get-url", "origin") == str(source)
     assert git(workspace.root, "tag") == "v1"
     assert git(workspace.root, "fsck") == ""
@@ -130,18 +128,14 @@ def test_create__worktree_included__base_holds_uncommitted_work_and_head_does_no
     git(source, "add", "app.py")
     before = listing(source)
 
-    workspace = Workspace.create(
-        data_dir=tmp_path / "data", run_id="r2", source=str(source), include_worktree=True
-    )
+    workspace = Workspace.create(data_dir=tmp_path / "data", run_id="r2", source=str(source), include_worktree=True)
 
     assert listing(source) == before
     assert (workspace.root / "app.py").read_text() == "x = 'dirty'\n"
     assert (workspace.root / "new.py").exists()
     assert not (workspace.root / "pkg/mod.py").exists()
     assert not (workspace.root / ".venv").exists()
-    assert (
-        git(workspace.root, "rev-parse", "HEAD") == git(source, "rev-parse", "HEAD") != workspace.base_commit
-    )
+    assert git(workspace.root, "rev-parse", "HEAD") == git(source, "rev-parse", "HEAD") != workspace.base_commit
 
 
 def test_worktree_warning__uncommitted_paths__are_named_and_the_source_is_untouched(source):
@@ -174,9 +168,7 @@ def test_worktree_warning__clean_or_not_local__is_empty(source):
         ("nothing", "-oProxyCommand=touch:x", errors.SourceRefused, "dash"),
     ],
 )
-def test_create__bad_source__is_refused_by_name_and_leaves_nothing(
-    source, tmp_path, make, given, error, says
-):
+def test_create__bad_source__is_refused_by_name_and_leaves_nothing(source, tmp_path, make, given, error, says):
     if make != "nothing":
         (tmp_path / make).mkdir()
     if make == "empty":
@@ -198,9 +190,7 @@ def test_create__local_paths_not_allowed__refuses_paths_and_file_urls(source, tm
     for given in (str(source), f"file://{source}"):
         with pytest.raises(errors.SourceRefused):
             Workspace.create(data_dir=tmp_path / "data", run_id="r2", source=given, allow_local=False)
-    workspace = Workspace.create(
-        data_dir=tmp_path / "data", run_id="r2", source=f"file://{source}", allow_local=True
-    )
+    workspace = Workspace.create(data_dir=tmp_path / "data", run_id="r2", source=f"file://{source}", allow_local=True)
     assert (workspace.root / "app.py").exists()
 
 
@@ -385,7 +375,7 @@ def test_apply_frozen__file_moved_on__merges_or_refuses_without_a_trace(workspac
     )
 
     write(workspace.root, "app.py", text.replace("line 2\n", "other\n"))
-    with pytest.raises(errors.CandidateDoesNotApply, match="app.py"):
+    with pytest.raises(errors.CandidateDoesNotApply, match=r"app\.py"):
         workspace.apply_frozen(frozen)
     assert (workspace.root / "app.py").read_text() == text.replace("line 2\n", "other\n")
 
@@ -648,3 +638,22 @@ def test_create__working_tree_lost_after_a_fix__keeps_the_fix(source, workspace,
     again = Workspace.create(data_dir=tmp_path / "data", run_id="r1", source=str(source))
     assert again.head_commit == head
     assert (again.root / "app.py").read_text() == "x = 2\n"
+
+
+def test_create__sha256_repository__lives_as_any_other(tmp_path):
+    source = tmp_path / "acme"
+    source.mkdir()
+    git(source, "init", "-q", "--object-format=sha256")
+    write(source, "app.py", "x = 1\n")
+    git(source, "add", "-A")
+    git(source, "commit", "-qm", "first")
+    workspace = Workspace.create(data_dir=tmp_path / "data", run_id="r1", source=str(source))
+    mark = workspace.begin_trial()
+    (workspace.root / "app.py").unlink()
+    write(workspace.root, "new.py", "n\n")
+    head = workspace.commit_fix(workspace.freeze_candidate(mark), "fix")
+    assert git(workspace.root, "status", "--porcelain") == "D app.py\n?? new.py"
+    workspace.deliver_branch("fix/a")
+    assert git(source, "rev-parse", "fix/a") == head
+    workspace.reset_to(workspace.base_commit)
+    assert git(workspace.root, "status", "--porcelain") == ""

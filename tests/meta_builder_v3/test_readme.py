@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 # Fails once with a cut connection, then passes: what a flaky download does.
-FLAKY = 'test -e .fetched || { touch .fetched; echo "curl: (56) Recv failure: Connection reset by peer"; exit 56; }'
+CUT = "curl: (56) Recv failure: Connection reset by peer"
+FLAKY = f'test -e .fetched || {{ touch .fetched; echo "{CUT}"; exit 56; }}'
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from typing import Any
+from typing import IO, Any, cast
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             self.stdout.write("No attempts: nothing failed, or auto-fix is off.")
 
     def _show(self, row: AutoFixRun) -> None:
-        out = Console(file=self.stdout._out, highlight=False)
+        out = Console(file=cast("IO[str]", self.stdout._out), highlight=False)
         decision = row.decision or {}
         out.print(
             f"{row.created_at:%Y-%m-%d %H:%M:%S}  {str(row.run_id)[:8]}  [bold]{escape(row.step.name)}[/] "
@@ -58,12 +58,20 @@ class Command(BaseCommand):
                 out.print(f"    {escape(text)}")
         for trial in row.trials.all():
             mark = "passed" if trial.passed else "put back"
-            out.print(f"    trial {trial.number} {mark}: {escape(trial.summary)} [dim]{escape(trial.reason)}[/]")
+            out.print(
+                f"    trial {trial.number} {mark}: {escape(trial.summary)} [dim]{escape(trial.reason)}[/]"
+            )
 
 
 def _record(row: AutoFixRun) -> dict[str, Any]:
     trials = [
-        {"number": t.number, "summary": t.summary, "passed": t.passed, "level": t.ladder_level, "reason": t.reason}
+        {
+            "number": t.number,
+            "summary": t.summary,
+            "passed": t.passed,
+            "level": t.ladder_level,
+            "reason": t.reason,
+        }
         for t in row.trials.all()
     ]
     decision = row.decision or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 import threading
@@ -14,7 +15,6 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
 
 from autofix import orchestrator
 from autofix.console import Console
@@ -26,9 +26,27 @@ from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.models import BuildRun
 from metabuilder.builds.runs import create_run, find_run, request_cancel, retry_run
 from metabuilder.builds.states import RETRYABLE_RUNS, RunStatus
+from metabuilder.builds.workspace_errors import (
+    EmptyRepository,
+    NotARepository,
+    RefNotFound,
+    SourceNotFound,
+    SourceRefused,
+    WorktreeUnavailable,
+)
 from metabuilder.builds.workspaces import Workspace
 
+logger = logging.getLogger("autofix")
+
 USAGE, INTERNAL = 2, 70
+UNUSABLE_SOURCE = (
+    SourceRefused,
+    SourceNotFound,
+    NotARepository,
+    EmptyRepository,
+    RefNotFound,
+    WorktreeUnavailable,
+)
 
 
 class Command(BaseCommand):
@@ -44,9 +62,13 @@ class Command(BaseCommand):
         parser.add_argument("--plan", metavar="FILE", help="plan file, YAML or JSON")
         parser.add_argument("--ref", default="", help="branch, tag or commit to build instead of HEAD")
         parser.add_argument("--worktree", action="store_true", help="include uncommitted changes")
-        parser.add_argument("--json", action="store_true", help="the result as one JSON object on standard output")
+        parser.add_argument(
+            "--json", action="store_true", help="the result as one JSON object on standard output"
+        )
         parser.add_argument("--out", metavar="DIR", help="write result, patch and step logs there")
-        parser.add_argument("--resume", metavar="RUN", help="go on with a cancelled, failed or interrupted run")
+        parser.add_argument(
+            "--resume", metavar="RUN", help="go on with a cancelled, failed or interrupted run"
+        )
         parser.add_argument("--show-plan", action="store_true", help="show the plan and stop")
         parser.add_argument("--tenant", metavar="SLUG", help="tenant the run belongs to (default: local)")
         parser.add_argument("--as", dest="username", metavar="USER", help="who starts it (default: you)")
@@ -62,14 +84,16 @@ class Command(BaseCommand):
                 return
             status = self._advance(run, console)
             report = run_report(run)
-        except MetabuilderError as error:
-            if run is None:
-                self._refuse(error)
+        except CommandError:
+            raise
+        except UNUSABLE_SOURCE as error:
+            raise CommandError(str(error), returncode=USAGE) from error
+        except Exception as error:  # the boundary: whatever broke here is ours, and exit status 70 says so
+            if run is None and isinstance(error, MetabuilderError):
+                raise CommandError(str(error), returncode=USAGE) from error
+            logger.debug("our own failure", exc_info=True)
             status, report = INTERNAL, run_report(run, error=error)
-            console.failed(str(error))
-        except (OSError, DatabaseError) as error:
-            status, report = INTERNAL, run_report(run, error=error)
-            console.failed(f"{type(error).__name__}: {error}")
+            console.failed(str(error) or type(error).__name__)
         if options["out"] and run:
             write_out(run, report, Path(options["out"]))
         if as_json:
@@ -78,9 +102,6 @@ class Command(BaseCommand):
             console.closing(run, report)
         if status:
             sys.exit(status)
-
-    def _refuse(self, error: MetabuilderError) -> None:
-        raise CommandError(str(error), returncode=USAGE)
 
     def _run(self, options: dict[str, Any], console: Console) -> BuildRun | None:
         """Create the run, or take up the one to resume. None where only the plan was asked for."""
@@ -136,7 +157,9 @@ class interrupts:  # noqa: N801 - a context manager, named for how it reads
         self.asked = False
 
     def __enter__(self) -> None:
-        self.before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.before = {
+            number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)
+        }
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():

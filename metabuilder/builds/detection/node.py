@@ -44,11 +44,7 @@ def steps(files: Files) -> list[ReasonedStep]:
         install = "yarn install --immutable"
     depends = {**table(package, "dependencies"), **table(package, "devDependencies")}
     found = [*_scripts(package, run)]
-    if (
-        "tsconfig.json" in files
-        and "typescript" in depends
-        and all(entry.step.name != "types" for entry in found)
-    ):
+    if "tsconfig.json" in files and "typescript" in depends and all(entry.step.name != "types" for entry in found):
         found.append(
             step(
                 "types",
@@ -70,6 +66,4 @@ def _scripts(package: dict[str, object], run: str) -> Iterator[ReasonedStep]:
         # `npm init` writes a test script that says there is none, and fails.
         if script and "no test specified" not in str(scripts[script]):
             # CI=true: test runners watch for changes otherwise.
-            yield step(
-                name, kind, f"{run} {script}", f"the script {script!r} in package.json", env={"CI": "true"}
-            )
+            yield step(name, kind, f"{run} {script}", f"the script {script!r} in package.json", env={"CI": "true"})

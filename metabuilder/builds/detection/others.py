@@ -17,13 +17,15 @@ _KINDS = (
     (StepKind.TYPECHECK, r"\b(mypy|pyright|tsc|typecheck|type-check)\b"),
     (
         StepKind.LINT,
-        r"\b(ruff|flake8|black|isort|pylint|eslint|prettier|lint|clippy|fmt|vet|pre-commit|rubocop|golangci-lint)\b",
+        r"\b(ruff|flake8|black|isort|pylint|eslint|prettier|lint|clippy|fmt|vet|pre-commit|rubocop"
+        r"|golangci-lint)\b",
     ),
     (StepKind.SECURITY, r"\b(bandit|pip-audit|npm audit|safety|trivy|gitleaks|detect-secrets)\b"),
     (StepKind.MIGRATE, r"\b(makemigrations|migrate|alembic)\b"),
     (
         StepKind.INSTALL,
-        r"\b(pip install|npm (ci|install)|yarn install|pnpm install|bundle install|poetry install|uv sync|apt-get|mod download)\b",
+        r"\b(pip install|npm (ci|install)|yarn install|pnpm install|bundle install|poetry install|uv sync"
+        r"|apt-get|mod download)\b",
     ),
     (StepKind.TEST, r"\b(pytest|unittest|tox|nox|test|jest|vitest|rspec|check)\b"),
     (StepKind.BUILD, r"\b(build|compile|make|mvn|gradlew?)\b"),
@@ -56,13 +58,9 @@ def _rust(files: Files) -> Iterator[ReasonedStep]:
     if {"rustfmt.toml", ".rustfmt.toml"} & set(files):
         yield step("cargo-fmt", StepKind.LINT, "cargo fmt --check", "rustfmt is configured")
     if {"clippy.toml", ".clippy.toml"} & set(files):
-        yield step(
-            "cargo-clippy", StepKind.LINT, "cargo clippy --all-targets -- -D warnings", "clippy is configured"
-        )
+        yield step("cargo-clippy", StepKind.LINT, "cargo clippy --all-targets -- -D warnings", "clippy is configured")
     yield step("cargo-build", StepKind.BUILD, f"cargo build{locked}", "Cargo.toml: the crate must compile")
-    yield step(
-        "cargo-test", StepKind.TEST, f"cargo test{locked}", "Cargo.toml: cargo runs tests and examples"
-    )
+    yield step("cargo-test", StepKind.TEST, f"cargo test{locked}", "Cargo.toml: cargo runs tests and examples")
 
 
 def pre_commit_steps(files: Files, *, linted: bool) -> list[ReasonedStep]:

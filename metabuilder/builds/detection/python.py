@@ -87,9 +87,7 @@ def _checks(files: Files, wanted: Declared) -> Iterator[ReasonedStep]:
     if why := reason("ruff", "ruff.toml", ".ruff.toml"):
         yield step("lint", StepKind.LINT, ".venv/bin/ruff check .", why)
         if table(toml_of(files, "pyproject.toml"), "tool", "ruff", "format") or "id: ruff-format" in hooks:
-            yield step(
-                "format", StepKind.LINT, ".venv/bin/ruff format --check .", "ruff's formatter is configured"
-            )
+            yield step("format", StepKind.LINT, ".venv/bin/ruff format --check .", "ruff's formatter is configured")
     if why := reason("flake8", ".flake8"):
         yield step("flake8", StepKind.LINT, ".venv/bin/flake8 --extend-exclude .venv", why)
     if why := reason("black"):
@@ -115,9 +113,7 @@ def _mypy_targets(files: Files) -> str:
     packages = sorted(
         path.split("/")[0]
         for path in files
-        if path.count("/") == 1
-        and path.endswith("/__init__.py")
-        and not path.startswith(("test", ".", "doc"))
+        if path.count("/") == 1 and path.endswith("/__init__.py") and not path.startswith(("test", ".", "doc"))
     )
     return " src" if any(path.startswith("src/") for path in files) else f" {' '.join(packages) or '.'}"
 
@@ -131,9 +127,7 @@ def _manage_py(files: Files) -> str:
 def _django(files: Files) -> Iterator[ReasonedStep]:
     if manage := _manage_py(files):
         command = f".venv/bin/python {shlex.quote(manage)} makemigrations --check --dry-run"
-        yield step(
-            "migrations", StepKind.MIGRATE, command, f"{manage} is Django's: models and migrations must agree"
-        )
+        yield step("migrations", StepKind.MIGRATE, command, f"{manage} is Django's: models and migrations must agree")
 
 
 def _test_files(files: Files) -> list[str]:
@@ -147,9 +141,7 @@ def _tests(files: Files, wanted: Declared) -> Iterator[ReasonedStep]:
     contents = [text_of(files, path) for path in tests]
     settings = toml_of(files, "pyproject.toml")
     configured = (
-        table(settings, "tool", "pytest")
-        or "pytest.ini" in files
-        or ini_of(files, "tox.ini").has_section("pytest")
+        table(settings, "tool", "pytest") or "pytest.ini" in files or ini_of(files, "tox.ini").has_section("pytest")
     )
     configured = configured or ini_of(files, "setup.cfg").has_section("tool:pytest")
     manage = _manage_py(files)
@@ -158,20 +150,12 @@ def _tests(files: Files, wanted: Declared) -> Iterator[ReasonedStep]:
         yield step("test", StepKind.TEST, ".venv/bin/python -m pytest -q", why)
     elif manage:
         folder = manage.rpartition("/")[0]
-        command = f".venv/bin/python {shlex.quote(manage)} test" + (
-            f" {shlex.quote(folder)}" if folder else ""
-        )
+        command = f".venv/bin/python {shlex.quote(manage)} test" + (f" {shlex.quote(folder)}" if folder else "")
         yield step("test", StepKind.TEST, command, f"{manage} is Django's, and there are tests")
-    elif any(
-        re.search(r"^(async )?def test_|^import pytest|^from pytest", text, re.MULTILINE) for text in contents
-    ):
-        yield step(
-            "test", StepKind.TEST, ".venv/bin/python -m pytest -q", f"{tests[0]} is written for pytest"
-        )
+    elif any(re.search(r"^(async )?def test_|^import pytest|^from pytest", text, re.MULTILINE) for text in contents):
+        yield step("test", StepKind.TEST, ".venv/bin/python -m pytest -q", f"{tests[0]} is written for pytest")
     elif any("unittest" in text or "TestCase" in text for text in contents):
-        yield step(
-            "test", StepKind.TEST, _unittest_command(files, tests), f"{tests[0]} is written for unittest"
-        )
+        yield step("test", StepKind.TEST, _unittest_command(files, tests), f"{tests[0]} is written for unittest")
 
 
 def _unittest_command(files: Files, tests: list[str]) -> str:

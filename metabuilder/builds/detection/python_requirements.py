@@ -64,9 +64,7 @@ def _from_pyproject(files: Files, found: Declared) -> None:
         found.add("the project itself (pyproject.toml)", ["-e", f".{suffix}"], needed)
     elif project:
         options = [argument for name in extras for argument in ("--extra", name)]
-        found.add(
-            "dependencies in pyproject.toml", ["-r", "pyproject.toml", *options] if needed else [], needed
-        )
+        found.add("dependencies in pyproject.toml", ["-r", "pyproject.toml", *options] if needed else [], needed)
     elif poetry:
         lines = _poetry_lines(table(poetry, "dependencies"))
         found.add("[tool.poetry.dependencies]", lines, lines)
