@@ -45,7 +45,7 @@ _NAMES_A_TEST = re2.compile(
     r"^(?:FAILED|ERROR|PASSED) \S+::|^\s*--- FAIL: |^\s*(?:●|✕|✗|×|✘) |^(?:FAIL|ERROR): test|^test \S+ \.\.\. |^\s*\d+\) |^_{3,} .{1,200} _{3,}$|^(?:Executed|Running|Testing|RUN) |^=== RUN|^\s*(?:it|describe|test|should) |<<< (?:FAILURE|ERROR)!| FAILED$"
 )
 _ASSERTED = re2.compile(
-    r"(?i)\bassert(?:ion)?(?:error|failed)?\b|^\s*(?:E\s+assert|Expected|Received|expected:|actual:)|\bto (?:equal|be)\b"
+    r"(?i)\bassert(?:ion)?(?:error|failed)?\b|^E\s+\+|^\s*(?:E\s+assert|Expected|Received|expected:|actual:)|\bto (?:equal|be)\b"
 )
 
 

@@ -142,10 +142,14 @@ def _workspace(run: BuildRun, lease: Lease) -> Workspace:
 
 def _take_over(session: RunSession) -> None:
     """Put right what a holder that died left half done. Its executions are lost: no signal and no attempt."""
-    run = session.run
+    run, workspace = session.run, session.workspace
+    if run.status == RunStatus.RUNNING:
+        workspace.recover()
+    known, fixes = run.head_commit or workspace.base_commit, workspace.fixes()
+    # A fix commit that its transaction does not know of is none.
+    for sha in reversed(fixes[fixes.index(known) + 1 if known in fixes else 0 :]):
+        workspace.revert_fix(sha)
     lost = StepExecution.objects.filter(step__run=run, end="")
-    if not lost.exists() and not run.steps.filter(status=StepStatus.RUNNING).exists():
-        return
     with transaction.atomic():
         session.lease.hold()
         lost.update(end=ExecutionEnd.LOST, finished_at=timezone.now())
@@ -155,11 +159,6 @@ def _take_over(session: RunSession) -> None:
             run=run, outcome=AttemptOutcome.PENDING, step__status=StepStatus.FAILED
         )
         changing.update(outcome=AttemptOutcome.SUPERSEDED)
-    workspace = session.workspace
-    workspace.recover()
-    known = run.head_commit or workspace.base_commit
-    if workspace.head_commit != known:  # a fix commit that its transaction does not know of is none
-        workspace.reset_to(known)
 
 
 class _Loop:

@@ -268,6 +268,8 @@ class CandidateWork:
             return replace(proof, reason="the guard refuses it: " + findings_text(verdict))
         if not diff.files and proposal.plan is None:
             return replace(proof, reason="it changes nothing")
+        if frozen and not workspace.changes_project(frozen):
+            return replace(proof, reason="it changes only what earlier steps made")
         with self.session.timed("prove"):
             return self._climb(proof)
 

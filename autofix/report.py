@@ -33,7 +33,7 @@ EXIT_STATUS: Mapping[RunStatus, int] = {
 
 def workspace_of(run: BuildRun) -> Workspace | None:
     try:
-        return Workspace.open(data_dir=django_settings.METABUILDER_DATA_DIR, run_id=str(run.pk))
+        return Workspace.inspect(data_dir=django_settings.METABUILDER_DATA_DIR, run_id=str(run.pk))
     except WorkspaceMissing:
         return None
 

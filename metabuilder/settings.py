@@ -82,6 +82,7 @@ INSTALLED_APPS = [
     "django_q",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_prometheus",
 ]
 MIDDLEWARE = [
@@ -177,12 +178,18 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["metabuilder.builds.api.parsing.BoundedJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "metabuilder.builds.api.pagination.Pagination",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "metabuilder.builds.api.schema.ProblemSchema",
     "EXCEPTION_HANDLER": "metabuilder.builds.api.problems.exception_handler",
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Meta-Builder", "VERSION": "3", "SERVE_INCLUDE_SCHEMA": False}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Meta-Builder",
+    "VERSION": "3",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",  # served by this service, so that /api/docs works offline
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 
 METABUILDER_STEP_ENV = env.list("METABUILDER_STEP_ENV", default=[])

@@ -17,11 +17,11 @@ from approvals.api.serializers import (
     RejectionSerializer,
 )
 from approvals.models import ApprovalGate
-from metabuilder.builds.api.access import ApiView, caller, run_for
+from metabuilder.builds.api.access import caller, run_for
 from metabuilder.builds.api.pagination import SmallPagination
 
 
-class _GateViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[ApprovalGate]):
+class _GateViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApprovalGate]):
     queryset = ApprovalGate.objects.none()
     serializer_class = GateSerializer
     pagination_class = SmallPagination
@@ -33,12 +33,13 @@ class _GateViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[Appro
 
 
 class GateViewSet(mixins.RetrieveModelMixin, _GateViewSet):
-    def filter_queryset(self, queryset: QuerySet[ApprovalGate]) -> QuerySet[ApprovalGate]:
+    def get_queryset(self) -> QuerySet[ApprovalGate]:
+        gates = super().get_queryset()
         if self.action != "list":
-            return queryset
+            return gates
         query = GateFilterSerializer(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
-        return queryset.filter(**query.validated_data)
+        return gates.filter(**query.validated_data)
 
     @extend_schema(parameters=[GateFilterSerializer])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:

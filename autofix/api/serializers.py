@@ -73,9 +73,7 @@ class FailureSerializer(serializers.Serializer[Any]):
 
     step_name = serializers.CharField(max_length=200)
     logs = serializers.CharField(allow_blank=True, trim_whitespace=False, help_text="At most 1 MiB.")
-    exit_code = serializers.IntegerField(
-        required=False, allow_null=True, min_value=-(2**31), max_value=2**31 - 1
-    )
+    exit_code = serializers.IntegerField(required=False, allow_null=True, min_value=-(2**31), max_value=2**31 - 1)
     step_kind = serializers.ChoiceField(required=False, allow_null=True, choices=[kind.value for kind in StepKind])
     command = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=20_000)
     artifacts = serializers.ListField(
@@ -116,9 +114,7 @@ def signal_json(signal: FailureSignal) -> Mapping[str, Any]:
         "type": signal.type.value,
         "confidence": signal.confidence,
         "message": signal.message,
-        "evidence": [
-            {"number": line.number, "text": line.text, "rule": line.rule} for line in signal.evidence
-        ],
+        "evidence": [{"number": line.number, "text": line.text, "rule": line.rule} for line in signal.evidence],
         "fingerprint": signal.fingerprint,
         "can_retry": signal.can_retry,
         "requires_replan": signal.requires_replan,

@@ -24,7 +24,7 @@ from autofix.models import AutoFixRun, PlanDelta, RetryState
 from autofix.patterns.rule import Rule
 from autofix.signals_of import tenant_rules
 from metabuilder.audit.redaction import redact
-from metabuilder.builds.api.access import ApiView, caller, run_for, tenant_for
+from metabuilder.builds.api.access import caller, run_for, tenant_for
 from metabuilder.builds.api.pagination import SmallPagination
 from metabuilder.builds.api.parsing import LargeJSONParser, PayloadTooLarge
 from metabuilder.builds.api.serializers import RunSerializer
@@ -36,7 +36,7 @@ from settings_flags.services import effective_settings
 MAX_LOG_BYTES = 1 << 20
 
 
-class AttemptViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[AutoFixRun]):
+class AttemptViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[AutoFixRun]):
     queryset = AutoFixRun.objects.none()
     serializer_class = AttemptSerializer
     pagination_class = SmallPagination
@@ -74,7 +74,7 @@ def _summary(run: BuildRun) -> dict[str, Any]:
     }
 
 
-class PlanDeltaViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[PlanDelta]):
+class PlanDeltaViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[PlanDelta]):
     """What re-planning changed in a run, oldest first."""
 
     queryset = PlanDelta.objects.none()
@@ -85,7 +85,7 @@ class PlanDeltaViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[P
         return run_for(self.request, self.kwargs["run_id"]).plan_deltas.order_by("created_at", "id")
 
 
-class RetryView(ApiView, APIView):
+class RetryView(APIView):
     @extend_schema(request=None, responses=RunSerializer, operation_id="v3_run_retry")
     def post(self, request: Request, run_id: UUID) -> Response:
         """Run a failed, rolled back or cancelled run again, with fresh budgets; 409 for any other."""
@@ -93,7 +93,7 @@ class RetryView(ApiView, APIView):
         return Response(RunSerializer(run).data)
 
 
-class ClassifyView(ApiView, APIView):
+class ClassifyView(APIView):
     parser_classes = (LargeJSONParser,)  # escapes make a log of 1 MiB up to six times as long
 
     @extend_schema(request=FailureSerializer, responses=SignalSerializer, operation_id="v3_classify_failure")

@@ -80,7 +80,8 @@ def _is_operation(call: ast.Call, tables: Mapping[str, str]) -> bool:
 
 def _operation(call: ast.Call, tables: Mapping[str, str]) -> tuple[str, str, str]:
     """Kind, table, and column or index."""
-    assert isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)
+    assert isinstance(call.func, ast.Attribute)
+    assert isinstance(call.func.value, ast.Name)
     kind, names = call.func.attr, [_name_in(argument) for argument in call.args]
     if call.func.value.id in tables:
         return kind, tables[call.func.value.id], (names or [""])[0]

@@ -20,6 +20,8 @@ SKIPPED = words(
     ".mypy_cache .ruff_cache .pytest_cache target vendor bower_components"
 )
 _SHELLS = frozenset(("bash", "sh", "dash", "zsh"))
+Rules = dict[str, tuple[list[str], list[str]]]  # make target: what it needs, its recipe
+_MAX_TARGETS = 100  # also bounds the recursion
 _EXPANSIONS = 3  # how deep `make lint` -> `npm run lint` -> `./lint.sh` is followed
 
 
@@ -120,11 +122,19 @@ def expand(root: Path, run: str, cwd: str = ".") -> list[str]:
         if depth >= _EXPANSIONS:
             continue
         for command in parse(text):
-            for inner in _behind(root, cwd, command):
+            moves = [part for part in command.before if part.startswith("cd ")]
+            for found in _behind(root, _joined(cwd, moves), command):
+                inner = " && ".join((*moves, found))
                 if inner not in texts_found:
                     texts_found.append(inner)
                     pending.append((inner, depth + 1))
     return texts_found
+
+
+def _joined(cwd: str, moves: list[str]) -> str:
+    for move in moves:
+        cwd = os.path.normpath(os.path.join(cwd, move[3:].strip("'\"")))
+    return cwd
 
 
 def _behind(root: Path, cwd: str, command: SimpleCommand) -> list[str]:
@@ -147,8 +157,8 @@ def _behind(root: Path, cwd: str, command: SimpleCommand) -> list[str]:
 
 
 def _recipes(makefile: str, targets: list[str]) -> list[str]:
-    """The recipe lines of the targets and of what they need; variables that are not plain stay as they are."""
-    rules: dict[str, tuple[list[str], list[str]]] = {}
+    """The recipe lines, each its own shell, of the targets and of what they need; only plain variables are expanded."""
+    rules: Rules = {}
     variables: dict[str, str] = {}
     current: list[str] = []
     for line in makefile.replace("\\\n", " ").splitlines():
@@ -162,13 +172,18 @@ def _recipes(makefile: str, targets: list[str]) -> list[str]:
             current = []
             for name in names.split():
                 rules[name] = (needs.split("#")[0].split(), current)
-    wanted, lines, seen = targets or list(rules)[:1], list[str](), set[str]()
-    while wanted:
-        name = wanted.pop(0)
-        if name in rules and name not in seen:
-            seen.add(name)
-            wanted = [*rules[name][0], *wanted]
-            lines += rules[name][1]
+    lines, seen = list[str](), set[str]()
+    for target in targets or list(rules)[:1]:
+        _collect(rules, target, lines, seen)
     for name, value in variables.items():
         lines = [line.replace(f"$({name})", value).replace(f"${{{name}}}", value) for line in lines]
-    return ["\n".join(lines).replace("$$", "$")] if lines else []
+    return [line.replace("$$", "$") for line in lines]
+
+
+def _collect(rules: Rules, target: str, lines: list[str], seen: set[str]) -> None:
+    """Append the recipe of a target after those of what it needs."""
+    if target in rules and target not in seen and len(seen) < _MAX_TARGETS:
+        seen.add(target)
+        for needed in rules[target][0]:
+            _collect(rules, needed, lines, seen)
+        lines += rules[target][1]

@@ -15,7 +15,7 @@ from tomlkit.items import AbstractTable, Array
 
 _REQUIREMENT = re.compile(
     r"^(?P<lead>\s*)(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<extras>\s*\[[^\]]*\])?"
-    r"(?P<spec>\s*\(?(?:[<>=!~]=?=?[^;#,\s\\]+\s*,?\s*)*\)?)(?P<rest>.*)$"
+    r"(?P<spec>\s*\(?(?:[<>=!~]=?=?\s*[^;#,\s\\]+\s*,?\s*)*\)?)(?P<rest>.*)$"
 )
 _SECTION = re.compile(r"^\[([^\]]+)\]\s*$")
 

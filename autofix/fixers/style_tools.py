@@ -15,6 +15,7 @@ from autofix.failures import FailureSignal, FailureType
 from autofix.fixers import project
 from autofix.fixers.base import Bench, CannotFix, Failure, Fixer, Proposal, Trials
 from autofix.fixers.shell import Invocation, find_tool, invocations, parse
+from autofix.fixers.tables import words
 
 _TIMEOUT_SECONDS = 240
 
@@ -90,6 +91,7 @@ MODES: tuple[Mode, ...] = (
          finds=r"-Wclang-format-violations"),
     Mode(fixer="toml.taplo", binary="taplo", sub="fmt", drop="--check --diff", finds=r"not properly formatted"),
 )  # fmt: skip
+_RUFF_COMMANDS = words("analyze clean config generate-shell-completion help linter lsp rule server version")
 BINARIES = frozenset(mode.binary for mode in MODES)
 
 
@@ -100,11 +102,8 @@ def mode_of(call: Invocation) -> Mode | None:
     for mode in rows:
         if not mode.sub or mode.sub == plain:
             return mode
-    return rows[0] if rows and rows[0].binary == "ruff" and _is_path(plain) else None
-
-
-def _is_path(word: str) -> bool:
-    return word == "." or "/" in word or word.endswith(".py")
+    old_style = bool(rows) and rows[0].binary == "ruff" and plain not in _RUFF_COMMANDS
+    return rows[0] if old_style else None
 
 
 def mending_command(call: Invocation, mode: Mode) -> str:

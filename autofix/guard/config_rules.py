@@ -120,8 +120,13 @@ def _yaml_tokens(content: str) -> list[object]:
 def _toml(content: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+
+
+def _table(data: object, key: str) -> Mapping[str, Any]:
+    value = data.get(key) if isinstance(data, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
 
 
 def _changed_keys(old: object, new: object) -> list[str]:
@@ -135,7 +140,7 @@ def _pyproject(text: ChangedText) -> Iterator[Finding]:
     if old is None or new is None:
         yield text.finding("checker-config", "pyproject.toml cannot be read, so the change cannot be judged")
         return
-    before, after = old.get("tool", {}), new.get("tool", {})
+    before, after = _table(old, "tool"), _table(new, "tool")
     for tool in _changed_keys(before, after):
         if tool in _PACKAGING:
             continue
@@ -148,21 +153,20 @@ def _pyproject(text: ChangedText) -> Iterator[Finding]:
     for key in _changed_keys(old, new):
         if key not in {"tool", "project", "build-system", "dependency-groups"}:
             yield text.finding("checker-config", f"[{key}] changes")
-    if old.get("build-system", {}).keys() - {"requires"} and _changed_keys(
-        {**old.get("build-system", {}), "requires": None}, {**new.get("build-system", {}), "requires": None}
-    ):
+    backends = [{**_table(side, "build-system"), "requires": None} for side in (old, new)]
+    if len(backends[0]) > 1 and backends[0] != backends[1]:
         yield text.finding("project-promise", "the build backend changes")
 
 
 def _package_json(text: ChangedText) -> Iterator[Finding]:
     try:
-        old, new = json.loads(text.old or "{}"), json.loads(text.new)
-    except ValueError:
+        old, new = json.loads(text.old or "{}"), json.loads(text.new or "{}")
+    except (ValueError, RecursionError):
         yield text.finding("checker-config", "package.json cannot be read, so the change cannot be judged")
         return
     for key in _changed_keys(old, new):
         if key == "scripts":
-            yield from _scripts(text, old.get("scripts"), new.get("scripts"))
+            yield from _scripts(text, _table(old, "scripts"), _table(new, "scripts"))
         elif key not in _PACKAGE_JSON_FREE:
             yield text.finding("checker-config", f"{key!r} in package.json changes")
     foreign = npm_foreign(text.new) - npm_foreign(text.old)
@@ -170,9 +174,7 @@ def _package_json(text: ChangedText) -> Iterator[Finding]:
         yield text.finding("foreign-source", f"the package {canonical(name)!r} comes from outside the registry")
 
 
-def _scripts(text: ChangedText, old: object, new: object) -> Iterator[Finding]:
-    before = old if isinstance(old, Mapping) else {}
-    after = new if isinstance(new, Mapping) else {}
+def _scripts(text: ChangedText, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Finding]:
     for name in _changed_keys(before, after):
         for why in newly_neutralised(str(before.get(name, "")), str(after.get(name, ""))):
             yield text.finding("command-neutralised", f"script {name!r}: {why}")

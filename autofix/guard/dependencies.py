@@ -138,7 +138,7 @@ def _packages(text: ChangedText, content: str) -> Packages | None:
             return _named({**_table(tables, "packages"), **_table(tables, "dev-packages")})
         if name == "setup.cfg":
             return _from_setup_cfg(content)
-    except (ValueError, ConfigError):
+    except (ValueError, ConfigError, RecursionError):
         return None
     if name == "setup.py":
         return _from_setup_py(content)
@@ -201,7 +201,7 @@ def npm_foreign(content: str) -> set[str]:
     """The packages of a package.json that come from a repository, an address or a path."""
     try:
         data = json.loads(content or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return set()
     return {
         name
@@ -237,7 +237,7 @@ def _setup_cfg_requirements(parser: ConfigParser) -> Iterator[tuple[str, str]]:
 def _from_setup_py(content: str) -> Packages:
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     lines: list[object] = []
     for node in ast.walk(tree):

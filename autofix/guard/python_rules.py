@@ -25,6 +25,13 @@ _DOCTEST = re.compile(r"^\s*>>> ", re.MULTILINE)
 
 
 def check_python(text: ChangedText) -> Iterator[Finding]:
+    try:
+        yield from _check(text)
+    except RecursionError:
+        yield text.finding("unreadable", "the code is nested too deeply to be judged")
+
+
+def _check(text: ChangedText) -> Iterator[Finding]:
     if text.suffix not in {".py", ".pyi"} or text.is_deleted:
         return
     old_tree, new_tree = parse(text.old), parse(text.new)

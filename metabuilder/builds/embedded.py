@@ -26,13 +26,26 @@ def ensure_database() -> bool:
     if connection.vendor != "sqlite":
         return False
     settings.METABUILDER_DATA_DIR.mkdir(parents=True, exist_ok=True)
-    if not _unapplied():
+    if _in_wal_mode() and not _unapplied():
         return False
     with _one_at_a_time(settings.METABUILDER_DATA_DIR / "migrate.lock"):
         if not _unapplied():  # the process that we waited for has done it
             return False
         call_command("migrate", verbosity=0, interactive=False)
     return True
+
+
+def _in_wal_mode() -> bool:
+    """Whether a connection can be opened beside others: the first one switches a new file to WAL, which may not.
+
+    SQLite answers "database is locked" to a second switch at the same time, whatever the timeout. Bytes 18 and 19 of
+    the file are its write and read versions; 2 is WAL.
+    """
+    try:
+        with Path(connection.settings_dict["NAME"]).open("rb") as file:
+            return file.read(20)[18:] == b"\x02\x02"
+    except FileNotFoundError:
+        return False
 
 
 def _unapplied() -> set[tuple[str, str]]:

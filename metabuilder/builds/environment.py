@@ -80,9 +80,7 @@ def step_environment(
     env["PATH"] = os.pathsep.join(search_path(base, tools_dir))
     env |= {"HOME": str(home), "TMPDIR": str(tmp), "UV_LINK_MODE": "copy"} | cache_variables(cache)
     if "RUSTUP_HOME" not in env and "HOME" in base:
-        env["RUSTUP_HOME"] = str(
-            Path(base["HOME"], ".rustup")
-        )  # toolchains are the user's, only caches are ours
+        env["RUSTUP_HOME"] = str(Path(base["HOME"], ".rustup"))  # toolchains are the user's, only caches are ours
     return env | dict(step_env)
 
 

@@ -60,9 +60,7 @@ class RunNotRetryable(MetabuilderError):
     code, http_status = "run_not_retryable", 409
 
     def __init__(self, run_id: object, status: str) -> None:
-        super().__init__(
-            f"run {run_id} is {status}; only failed, rolled back or cancelled runs can be retried"
-        )
+        super().__init__(f"run {run_id} is {status}; only failed, rolled back or cancelled runs can be retried")
 
 
 class RunNotCancellable(MetabuilderError):

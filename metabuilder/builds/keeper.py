@@ -100,9 +100,7 @@ class Warden:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         children = watch_children()
         to_leader = self.fork_leader()
-        self.channel.sendall(
-            json.dumps({"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}).encode()
-        )
+        self.channel.sendall(json.dumps({"pid": os.getpid(), "start_ticks": start_ticks(os.getpid())}).encode())
         data = read_line(self.channel.fileno())
         if not data:  # the engine gave up before the command started; the leader sees its pipe close
             return
@@ -285,9 +283,7 @@ class KeeperProcess:
         poll = select.poll()
         poll.register(children, READABLE)
         poll.register(self.control, READABLE)
-        if hasattr(
-            os, "pidfd_open"
-        ):  # a socket that a forked child of the engine inherited would never close
+        if hasattr(os, "pidfd_open"):  # a socket that a forked child of the engine inherited would never close
             poll.register(os.pidfd_open(self.engine), READABLE)
         while os.getppid() == self.engine:
             events = dict(poll.poll())

@@ -74,6 +74,4 @@ def _keep_an_owner(membership: Membership) -> None:
 
 def _audit(membership: Membership, change: str, actor: User | None, **facts: str) -> None:
     payload = {"user": membership.user.get_username(), "change": change, **facts}
-    record_event(
-        "member.changed", tenant=membership.tenant, subject=membership, actor=actor, payload=payload
-    )
+    record_event("member.changed", tenant=membership.tenant, subject=membership, actor=actor, payload=payload)

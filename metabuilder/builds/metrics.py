@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from django.db.models import Count
+from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from metabuilder.builds.models import BuildRun
-from metabuilder.builds.queue import queue_depth, workers_alive
+from metabuilder.builds.models import BuildRun, WorkerHeartbeat
+from metabuilder.builds.queue import ALIVE_SECONDS, queue_depth
 from metabuilder.builds.states import RunStatus
 
 
@@ -22,3 +24,8 @@ class DatabaseCollector(Collector):
         for status in RunStatus.values:
             runs.add_metric([status], counts.get(status, 0))
         yield runs
+
+
+def workers_alive() -> int:
+    since = timezone.now() - timedelta(seconds=ALIVE_SECONDS)
+    return WorkerHeartbeat.objects.filter(seen_at__gte=since).count()

@@ -140,9 +140,7 @@ def retry_run(run: BuildRun, *, actor: User | None, foreground: bool = False) ->
         foreground=foreground,
     )
     reopen_steps(run)
-    record_event(
-        "run.retried", tenant=run.tenant, subject=run, actor=actor, payload={"iteration": run.iteration}
-    )
+    record_event("run.retried", tenant=run.tenant, subject=run, actor=actor, payload={"iteration": run.iteration})
     if not foreground:
         enqueue_advance(run.pk)
     return run

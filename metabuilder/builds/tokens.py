@@ -34,9 +34,7 @@ def digest_of(plain: str) -> str:
 
 def token_for(plain: str) -> ApiToken | None:
     """Return the row of a token whose user is active, noting its use; None for any other text."""
-    token = (
-        ApiToken.objects.select_related("user").filter(digest=digest_of(plain), user__is_active=True).first()
-    )
+    token = ApiToken.objects.select_related("user").filter(digest=digest_of(plain), user__is_active=True).first()
     if token:
         _note_use(token)
     return token

@@ -196,9 +196,7 @@ class Workspace:
         Products of steps that the project does not track are left out even where the candidate changed them.
         """
         head = self.head_commit
-        tracked = self.files.files(head)
-        own = [c for c in frozen.changes if c.path in tracked or (c.old_oid is None and c.new_oid is not None)]
-        tree = self.files.overlay(head, own)
+        tree = self._with_fix(head, frozen)
         if tree == self._tree_of(head):
             if head != self.base_commit and self._message_of(head) == message.strip():
                 return head  # committed by a call that was cut short
@@ -207,6 +205,16 @@ class Workspace:
         self._record(self.files.overlay(self._last.tree, frozen.changes), f"fix {commit}", {self.branch_ref: commit})
         self.places.trial_file.unlink(missing_ok=True)
         return commit
+
+    def changes_project(self, frozen: FrozenCandidate) -> bool:
+        """Whether there is anything to commit: products of earlier steps are not the project's."""
+        head = self.head_commit
+        return self._with_fix(head, frozen) != self._tree_of(head)
+
+    def _with_fix(self, head: str, frozen: FrozenCandidate) -> str:
+        tracked = self.files.files(head)
+        own = [c for c in frozen.changes if c.path in tracked or (c.old_oid is None and c.new_oid is not None)]
+        return self.files.overlay(head, own)
 
     def reset_trial(self, mark: TrialMark) -> None:
         """Make the non-ignored files as at the mark, and remove the ignored files that the candidate made.

@@ -7,7 +7,8 @@ from rest_framework import serializers
 
 class SettingSerializer(serializers.Serializer[Any]):
     value = serializers.JSONField(help_text="What counts.")
-    source = serializers.CharField(help_text="Where it comes from: default, platform, tenant or run.")
+    # type: ignore: a declared field, which leaves Field.source alone
+    source = serializers.CharField(help_text="default, platform, tenant or run")  # type: ignore[assignment]
     own = serializers.JSONField(allow_null=True, help_text="What is set at this level; null: inherited.")
     inherited = serializers.JSONField(help_text="What would count without it.")
     inherited_from = serializers.CharField()

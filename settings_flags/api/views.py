@@ -4,27 +4,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
-from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from metabuilder.builds.api.access import ApiView, caller, run_for, tenant_for
-from metabuilder.builds.errors import MetabuilderError
+from metabuilder.builds.api.access import caller, run_for, tenant_for
 from metabuilder.builds.models import BuildRun, Tenant
 from metabuilder.builds.permissions import Action
 from settings_flags import services
+from settings_flags.api.changes import refuse, set_run_settings
 from settings_flags.api.serializers import RunSettingsSerializer, TenantSettingsSerializer
-from settings_flags.models import TenantSettings
-from settings_flags.resolution import RUN_CEILING, check_run_changes, check_tenant_changes
+from settings_flags.resolution import RUN_CEILING, check_tenant_changes
 from settings_flags.services import SettingRow, platform_settings
 
 CHANGES = {"application/json": {"type": "object", "additionalProperties": {}}}
 
 
-class TenantSettingsView(ApiView, APIView):
+class TenantSettingsView(APIView):
     @extend_schema(responses=TenantSettingsSerializer)
     def get(self, request: Request, tenant: str) -> Response:
         """Every setting of a tenant: its value, where that comes from, and how far it may be set."""
@@ -39,12 +37,12 @@ class TenantSettingsView(ApiView, APIView):
         found = tenant_for(request, tenant, Action.SETTINGS)
         changes = _changes(request)
         _, problems = check_tenant_changes(platform_settings(), changes)
-        _refuse(problems)
+        refuse(problems)
         services.set_tenant_settings(found, changes, actor=caller(request))
         return Response(_of_tenant(found))
 
 
-class RunSettingsView(ApiView, APIView):
+class RunSettingsView(APIView):
     @extend_schema(responses=RunSettingsSerializer)
     def get(self, request: Request, run_id: UUID) -> Response:
         """Every setting that a run may have: its value, where that comes from, and how far it may be set."""
@@ -58,32 +56,10 @@ class RunSettingsView(ApiView, APIView):
         return Response(_of_run(run))
 
 
-def set_run_settings(run: BuildRun, changes: Mapping[str, Any], actor: User, *, path: str = "") -> None:
-    """Change a run's settings, naming every field that is wrong, under `path`."""
-    tenant = TenantSettings.objects.filter(tenant_id=run.tenant_id).first()
-    inherited = services.tenant_effective_settings(run.tenant)
-    run_ceiling = tenant.run_ceiling if tenant else {}
-    _, problems = check_run_changes(platform_settings(), inherited, run_ceiling, changes)
-    _refuse(problems, path)
-    services.set_run_settings(run, changes, actor=actor)
-
-
-def set_on_creation(run: BuildRun, changes: Mapping[str, Any], actor: User) -> None:
-    """For builds.api.hooks.on_run_created."""
-    set_run_settings(run, changes, actor, path="settings.")
-
-
 def _changes(request: Request) -> Mapping[str, Any]:
     if not isinstance(request.data, Mapping):
         raise ValidationError("The body is an object of settings by name.")
     return request.data
-
-
-def _refuse(problems: Mapping[str, MetabuilderError], path: str = "") -> None:
-    if problems:
-        raise ValidationError(
-            {f"{path}{name}": [ErrorDetail(str(error), code=error.code)] for name, error in problems.items()}
-        )
 
 
 def _of_tenant(tenant: Tenant) -> dict[str, Any]:

@@ -81,9 +81,7 @@ def catalogue(table):
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
             cursor.execute(f"PRAGMA table_info({table})")
-            described = [
-                (name, kind, not strict, default) for _, name, kind, strict, default, _ in cursor.fetchall()
-            ]
+            described = [(name, kind, not strict, default) for _, name, kind, strict, default, _ in cursor.fetchall()]
         else:
             cursor.execute(
                 "SELECT column_name, CASE data_type WHEN 'character varying'"
@@ -129,9 +127,7 @@ def test_catalogue__extra_columns__need_no_value_from_a_writer_that_follows_the_
 
 @pytest.mark.parametrize("table", GUIDE)
 def test_catalogue__guide_table__refers_to_the_right_tables(table):
-    keys = {
-        found["columns"][0]: found["foreign_key"][0] for found in constraints(table) if found["foreign_key"]
-    }
+    keys = {found["columns"][0]: found["foreign_key"][0] for found in constraints(table) if found["foreign_key"]}
     assert keys == FOREIGN_KEYS[table]
 
 
@@ -147,9 +143,7 @@ def test_catalogue__retry_states__has_one_row_per_run():
 
 @pytest.mark.parametrize("table", ["auto_fix_runs", "plan_deltas"])
 def test_catalogue__history_tables__allow_many_rows_per_run(table):
-    unique = [
-        found["columns"] for found in constraints(table) if found["unique"] and not found["primary_key"]
-    ]
+    unique = [found["columns"] for found in constraints(table) if found["unique"] and not found["primary_key"]]
     assert unique == []
 
 

@@ -63,9 +63,7 @@ def made(
         (signal(F.UNKNOWN, can_retry=True), "workspace", S.ESCALATE, S.PATCH, S.ESCALATE),
     ],
 )
-def test_decide__each_row_of_the_strategy_table__is_followed(
-    failure_signal, effects, first, with_fix, when_spent
-):
+def test_decide__each_row_of_the_strategy_table__is_followed(failure_signal, effects, first, with_fix, when_spent):
     fresh = RetrySnapshot(effects=effects)
     spent = RetrySnapshot(effects=effects, step_attempts=3)
 
@@ -157,9 +155,7 @@ def test_decide__tried_harmful_or_returned__is_not_offered_again():
 
     assert made(failure, FIX, REPLAN, state=RetrySnapshot(tried=frozenset({"fix"}))).candidate == REPLAN
     assert made(failure, FIX, REPLAN, state=RetrySnapshot(harmful=frozenset({"fix"}))).candidate == REPLAN
-    came_back = made(
-        failure, FIX, REPLAN, state=RetrySnapshot(last_fix_key="fix", same_failure_after_fix=True)
-    )
+    came_back = made(failure, FIX, REPLAN, state=RetrySnapshot(last_fix_key="fix", same_failure_after_fix=True))
     assert came_back.candidate == REPLAN
     assert "came back after fix" in came_back.reason
     assert made(failure, FIX, state=RetrySnapshot(tried=frozenset({"fix"}))).proposal is None

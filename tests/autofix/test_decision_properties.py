@@ -73,9 +73,7 @@ def charged(state, failure, decision):
     """The state after a decision was paid for."""
     state = replace(state, total_attempts=state.total_attempts + 1, step_attempts=state.step_attempts + 1)
     if decision.candidate:
-        return replace(
-            state, tried=state.tried | {decision.candidate.key}, last_fix_key=decision.candidate.key
-        )
+        return replace(state, tried=state.tried | {decision.candidate.key}, last_fix_key=decision.candidate.key)
     if decision.flake_check:
         return replace(state, flake_checks=state.flake_checks + 1)
     retries = {**state.retries, failure.type: state.retries.get(failure.type, 0) + 1}

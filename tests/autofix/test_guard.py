@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from autofix.guard import Action, GuardLimits, check_changes
 from metabuilder.builds.changes import FileChange
@@ -679,7 +681,7 @@ CHEATS = [
         change("tests/test_a.py", "def test_a():\n    assert f()\n", "async def test_a():\n    assert f()\n"),
     ),
     ("test-skipped", change("add_test.go", GO_TEST, "//go:build never\n\n" + GO_TEST)),
-    ("test-changed", edit("src/add.test.js", JS_TEST, ("it('adds'", "it['skip']('adds'"))),
+    ("test-removed", edit("src/add.test.js", JS_TEST, ("it('adds'", "it['skip']('adds'"))),
     ("foreign-source", edit("pyproject.toml", PYPROJECT, ('["requests"]', '["requests @ git+https://x.example/r"]'))),
 ]
 
@@ -901,3 +903,53 @@ def test_check_changes__secret_that_was_there_before__is_left_to_the_scanner():
     secret = "AKIA" + "IOSFODNN7EXAMPLQ"
     patch = change("shop/settings.py", f"KEY = '{secret}'\n", f'KEY = "{secret}"\n')
     assert check_changes([patch]).allowed
+
+
+names = ["a.py", "tests/test_a.py", "conftest.py", "setup.py", "setup.cfg", "tox.ini", "pyproject.toml", "package.json"]
+names += [
+    "Cargo.toml",
+    "go.mod",
+    "Pipfile",
+    "requirements.txt",
+    "a.js",
+    "a_test.go",
+    "ci.yml",
+    "run.sh",
+    "uv.lock",
+    "a.txt",
+]
+snippets = [
+    TESTS,
+    CODE,
+    JS_TEST,
+    PYPROJECT,
+    PACKAGE_JSON,
+    SCRIPT,
+    REQUIREMENTS,
+    MIGRATION,
+    "[tool]\nx = 1",
+    '{"scripts": []}',
+]
+snippets += [
+    "tool = 3",
+    "project = []",
+    '{"scripts": {"a": 1}, "dependencies": []}',
+    "[a]\n[a]",
+    "a: &a [*a]",
+    "[" * 3000,
+    "-" * 3000 + "1",
+]
+contents = st.none() | st.sampled_from(snippets) | st.text(max_size=40) | st.binary(max_size=40)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(names), contents, contents)
+def test_check_changes__any_content__gets_a_verdict(path, old, new):
+    verdict = check_changes([change(path, old, new)])
+    assert verdict.allowed is (verdict.findings == ())
+
+
+def test_check_changes__code_nested_too_deeply__is_not_waved_through():
+    deep = "x = " + "-" * 900 + "1\n"
+    for text in (deep, "x = " + "+".join(["1"] * 5_000), "x = " + "(" * 500 + ")" * 500):
+        assert not check_changes([change("tests/test_a.py", TESTS, text)]).allowed

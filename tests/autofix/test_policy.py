@@ -185,9 +185,7 @@ def test_for_step__plan_overrides_one_type__others_keep_theirs():
     )
 
     assert policy.retries_for(FailureType.TRANSIENT) == 5
-    assert [policy.delay_seconds(FailureType.TRANSIENT, n) for n in (1, 2, 30)] == pytest.approx(
-        [0.1, 0.3, 60]
-    )
+    assert [policy.delay_seconds(FailureType.TRANSIENT, n) for n in (1, 2, 30)] == pytest.approx([0.1, 0.3, 60])
     assert policy.delay_seconds(FailureType.INFRA, 2) == 1.5
     assert policy.copy() == policy
 

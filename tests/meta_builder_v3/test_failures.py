@@ -186,3 +186,181 @@ def test_classify_failure__two_readings__follows_the_tie_rules(expected, step, l
     signal = classify_failure(step, log, exit_code=1)
 
     assert signal.type is expected, (signal.message, signal.evidence[:1])
+
+
+def details_of(log, **about):
+    return classify_failure("step", log, exit_code=1, **about).details
+
+
+DETAILS = [
+    ("ModuleNotFoundError: No module named 'google.cloud.storage'", {"module": "google.cloud.storage"}),
+    ("ImportError: cannot import name 'escape' from 'jinja2' (/x/jinja2/__init__.py)", {"names": ["escape"], "module": "jinja2"}),
+    ("bash: line 1: .venv/bin/ruff: No such file or directory", {"binary": "ruff", "path": ".venv/bin/ruff"}),
+    ("bash: line 1: ./ci/build.sh: Permission denied", {"path": "./ci/build.sh"}),
+    ("bash: foo: command not found", {"binary": "foo"}),
+    ('a.py:1: error: Library stubs not installed for "requests"  [import-untyped]\na.py:1: note: Hint: "python3 -m pip install types-requests"', {"packages": ["types-requests"], "module": "requests", "tool": "mypy"}),
+    ("src/a.ts(1,15): error TS7016: Could not find a declaration file for module 'lodash'.\n  Try `npm i --save-dev @types/lodash` if it exists", {"packages": ["@types/lodash"], "codes": ["TS7016"]}),
+    ("CommandError: Conflicting migrations detected; multiple leaf nodes in the migration graph: (0002_a, 0002_b in shop).", {"migrations": ["shop"], "names": ["0002_a", "0002_b"]}),
+    ("Migrations for 'shop':\n  shop/migrations/0002_x.py", {"migrations": ["shop"]}),
+    ("  Your models in app(s): 'shop', 'users' have changes that are not yet reflected in a migration, and so won't be applied.", {"migrations": ["shop", "users"]}),
+    ("FAILED tests/test_a.py::test_b - assert 1 == 2\nFAILED tests/test_a.py::test_c - assert 1 == 2\n2 failed in 0.1s", {"tests": ["tests/test_a.py::test_b", "tests/test_a.py::test_c"]}),
+    ("--- FAIL: TestAdd (0.00s)\nFAIL", {"tests": ["TestAdd"], "tool": "go"}),
+    ("urllib.error.HTTPError: HTTP Error 503: Service Unavailable", {"http_status": 503}),
+    ("app/main.py:1:8: F401 `os` imported but unused\nFound 1 error.", {"codes": ["F401"], "locations": [{"path": "app/main.py", "line": 1}]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("log", "expected"), DETAILS)
+def test_classify_failure__log_states_facts__details_hold_them(log, expected):
+    details = details_of(log)
+
+    assert {key: details.get(key) for key in expected} == expected
+
+
+WAITS = [
+    ("HTTP/1.1 429 Too Many Requests\nRetry-After: 30", {"retry_after": 30}),
+    ("429 Too Many Requests\n< retry-after: 7", {"retry_after": 7}),
+    ('429 Too Many Requests {"retry_after": 1.5}', {"retry_after": 1.5}),
+    ("Error: Too Many Requests. Please try again in 30s.", {"retry_after": 30}),
+    ("Error 429: Too Many Requests, retry after 5 minutes", {"retry_after": 300}),
+    ("Rate limit reached for requests. Please try again in 500ms.", {"retry_after": 0.5}),
+    ("HTTP/1.1 429 Too Many Requests\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT", {"retry_at": 1792567680}),
+    ("HTTP/1.1 429 Too Many Requests\nDate: Wed, 21 Oct 2026 07:27:00 GMT\nRetry-After: Wed, 21 Oct 2026 07:28:00 GMT", {"retry_after": 60}),
+    ("API rate limit exceeded\nX-RateLimit-Reset: 1767225600", {"retry_at": 1767225600}),
+    ("HTTP/1.1 503 Service Unavailable\nRetry-After: 12", {"retry_after": 12}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("log", "expected"), WAITS)
+def test_classify_failure__server_names_a_wait__is_in_details(log, expected):
+    details = details_of(log)
+
+    assert {key: details.get(key) for key in expected} == expected
+
+
+def test_classify_failure__killed_without_output__names_the_signal_only():
+    signal = classify_failure("run", b"", exit_code=139, step_kind="test", command="python3 crash.py")
+
+    assert signal.type is T.UNKNOWN
+    assert signal.confidence == 0
+    assert signal.details == {"exit_code": 139, "exit_signal": "SIGSEGV"}
+
+
+@pytest.mark.parametrize(("code", "expected"), [(137, T.INFRA), (126, T.INFRA), (127, T.INFRA), (124, T.UNKNOWN), (1, T.UNKNOWN)])
+def test_classify_failure__only_an_exit_code__says_what_the_code_says(code, expected):
+    assert classify_failure("run", "working\n", exit_code=code).type is expected
+
+
+def test_classify_failure__step_timed_out__is_unknown_unless_it_waited_for_the_network():
+    stopped = "[metabuilder] step timed out after 900 s\n"
+    waiting = "curl: (28) Operation timed out after 30001 milliseconds with 0 bytes received\n"
+
+    assert classify_failure("run", f"working\n{stopped}", exit_code=124).type is T.UNKNOWN
+    assert classify_failure("run", f"{waiting}{stopped}", exit_code=124).type is T.TRANSIENT
+
+
+def test_classify_failure__deterministic_cause_beside_a_transient_one__is_not_retried():
+    transient = "npm ERR! code ETIMEDOUT\n"
+    alone = classify_failure("build", transient, exit_code=1)
+    beside = classify_failure("build", f"{transient}src/a.ts(3,5): error TS2304: Cannot find name 'x'.\n", exit_code=1)
+
+    assert (alone.type, alone.can_retry) == (T.TRANSIENT, True)
+    assert (beside.type, beside.can_retry, beside.others) == (T.TYPECHECK, False, (T.TRANSIENT,))
+    assert beside.details["deterministic"] is True
+
+
+def test_classify_failure__people_decide__asks_for_approval():
+    secret = classify_failure("scan", "WRN leaks found: 1\n", exit_code=1)
+
+    assert (secret.requires_approval, secret.can_retry) == (True, False)
+
+
+def test_classify_failure__missing_tool__asks_for_a_replan():
+    assert classify_failure("lint", "bash: ruff: command not found\n", exit_code=127).requires_replan
+
+
+def test_classify_failure__deciding_line__is_numbered_in_the_original_log():
+    log = "one\r\n\x1b[1mtwo\x1b[0m\r\n10%\r50%\r100%\n2025-01-01T00:00:00.0000000Z ModuleNotFoundError: No module named 'x'\n"
+
+    assert classify_failure("run", log, exit_code=1).evidence[0].number == 4
+
+
+def test_classify_failure__secret_in_the_deciding_line__is_redacted():
+    signal = classify_failure("push", "fatal: unable to access 'https://me:hunter2secret@git.x/': Could not resolve host: git.x\n")
+
+    assert "hunter2secret" not in f"{signal.message}{signal.evidence}"
+
+
+def test_classify_failure__extra_rules__rank_above_the_built_in_ones():
+    ours = Rule("tenant.licence", "acme", T.POLICY, CAUSE + 3, r"^ACME-(?P<code>\d+): ", "ACME-12: x")
+    log = "ACME-12: not on the list\nModuleNotFoundError: No module named 'x'\n"
+
+    assert classify_failure("run", log, exit_code=1).type is T.RUNTIME
+    assert classify_failure("run", log, exit_code=1, extra_rules=[ours]).type is T.POLICY
+
+
+def test_fingerprint__other_paths_numbers_ids_and_times__is_equal():
+    def of(path, line, hexa, at, port):
+        log = f"{at} ConnectionError: http://localhost:{port}/x {hexa} in {path}, line {line}\n"
+        return classify_failure("run", f"noise {line}\n{log}", exit_code=1).fingerprint
+
+    first = of("/home/a/app/x.py", 12, "3f2504e04f8911d39a0c", "2025-01-01T00:00:00Z", 8080)
+
+    assert first == of("/build/7/app/y.py", 48, "9b1deb4d3b7d4bad9bdd", "2026-11-22T10:11:12Z", 9191)
+    assert first != classify_failure("run", "ConnectionError: no such service\n", exit_code=1).fingerprint
+
+
+def test_fingerprint__another_module__differs():
+    assert (
+        classify_failure("run", "ModuleNotFoundError: No module named 'a'\n").fingerprint
+        != classify_failure("run", "ModuleNotFoundError: No module named 'b'\n").fingerprint
+    )
+
+
+class Pieces:
+    """A LogReader that cuts a log into pieces of one size."""
+
+    def __init__(self, log, size):
+        self.log, self.size = log, size
+
+    def chunks(self):
+        for start in range(0, len(self.log), self.size):
+            yield self.log[start : start + self.size]
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_classify_failure__log_in_pieces__reads_as_the_whole(size):
+    log = ("wörk\n" * 50 + "E   assert 1 == 2\nFAILED tests/a.py::test_b - assert\n1 failed in 0.1s\n").encode()
+
+    assert classify_failure("test", Pieces(log, size), exit_code=1) == classify_failure("test", log, exit_code=1)
+
+
+HOSTILE = {
+    "random bytes": random.Random(7).randbytes(300_000),
+    "one endless line": b"x" * 20_000_000,
+    "an endless line of progress": b"10% \r" * 2_000_000,
+    "a million empty lines": b"\n" * 1_000_000,
+    "nested escapes": b"\x1b[" * 200_000,
+    "only carriage returns": b"\r" * 1_000_000,
+    "a location on every line": b"a.py:1:1: F401 x imported but unused\n" * 50_000,
+    "utf-16": "ModuleNotFoundError: No module named 'x'\n".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("log", HOSTILE.values(), ids=HOSTILE)
+def test_classify_failure__hostile_log__gets_a_signal_soon(log):
+    begun = time.monotonic()
+
+    signal = classify_failure("run", log, exit_code=1)
+
+    assert signal.type in T
+    assert len(signal.message) <= 300
+    assert time.monotonic() - begun < 15
+
+
+def test_classify_failure__error_behind_an_endless_line__is_still_found():
+    log = b"x" * 5_000_000 + b"\nModuleNotFoundError: No module named 'yaml'\n"
+
+    signal = classify_failure("run", log, exit_code=1)
+
+    assert (signal.details["module"], signal.evidence[0].number) == ("yaml", 2)

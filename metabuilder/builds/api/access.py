@@ -10,17 +10,8 @@ from django.shortcuts import get_object_or_404
 from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
 from rest_framework.request import Request
 
-from metabuilder.builds.api.parsing import BoundedJSONParser
-from metabuilder.builds.api.schema import ProblemSchema
 from metabuilder.builds.models import BuildRun, Tenant
 from metabuilder.builds.permissions import MAY, Action, may, role_of
-
-
-class ApiView:
-    """Goes first among the bases of every view of the API."""
-
-    parser_classes = (BoundedJSONParser,)
-    schema = ProblemSchema()
 
 
 def caller(request: Request) -> User:
@@ -40,9 +31,7 @@ def require(user: User, tenant: Tenant | UUID, action: Action) -> None:
 def run_for(request: Request, run_id: UUID, action: Action = Action.VIEW) -> BuildRun:
     """Return the run if the caller may do `action` with it."""
     user = caller(request)
-    run = get_object_or_404(
-        BuildRun.objects.visible_to(user).select_related("tenant", "plan", "created_by"), pk=run_id
-    )
+    run = get_object_or_404(BuildRun.objects.visible_to(user).select_related("tenant", "plan", "created_by"), pk=run_id)
     if action is not Action.VIEW:
         require(user, run.tenant_id, action)
     return run
@@ -55,7 +44,9 @@ def tenant_for(request: Request, named: str | UUID | None, action: Action = Acti
     if named is None:
         own = list(tenants[:2])
         if len(own) != 1:
-            raise ValidationError({"tenant": ["You belong to several tenants; name one." if own else "You belong to no tenant."]})
+            raise ValidationError(
+                {"tenant": ["You belong to several tenants; name one." if own else "You belong to no tenant."]}
+            )
         tenant = own[0]
     else:
         tenant = get_object_or_404(tenants, _is(str(named)))

@@ -23,9 +23,7 @@ SHOWN_IN_DETAIL = 5
 _PATH_AND_PROBLEM = re.compile(r"([A-Za-z_][\w.\[\]-]*): (.+)", re.DOTALL)
 
 
-def problem(
-    status: int, detail: str, *, code: str, errors: list[dict[str, str]] | None = None
-) -> dict[str, Any]:
+def problem(status: int, detail: str, *, code: str, errors: list[dict[str, str]] | None = None) -> dict[str, Any]:
     return {
         "type": f"urn:metabuilder:problem:{code}",
         "title": HTTPStatus(status).phrase,

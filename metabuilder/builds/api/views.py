@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from metabuilder.builds import held, runs
-from metabuilder.builds.api.access import ApiView, caller, run_for, tenant_for
+from metabuilder.builds.api.access import caller, run_for, tenant_for
 from metabuilder.builds.api.hooks import on_run_created
 from metabuilder.builds.api.log_windows import read_window
 from metabuilder.builds.api.serializers import (
@@ -33,9 +33,7 @@ from metabuilder.builds.permissions import Action
 from metabuilder.builds.plans import Plan
 
 
-class PlanViewSet(
-    ApiView, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[ScaffoldPlan]
-):
+class PlanViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[ScaffoldPlan]):
     queryset = ScaffoldPlan.objects.none()
     lookup_url_kwarg = "plan_id"
 
@@ -56,25 +54,23 @@ class PlanViewSet(
         return _created(PlanSerializer(plan).data, reverse("api-v2:plan", args=[plan.pk]))
 
 
-class RunViewSet(ApiView, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[BuildRun]):
+class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[BuildRun]):
     queryset = BuildRun.objects.none()
     serializer_class = RunSerializer
     lookup_url_kwarg = "run_id"
 
     def get_queryset(self) -> QuerySet[BuildRun]:
         found = BuildRun.objects.visible_to(self.request.user).select_related("tenant", "created_by")
-        return found.order_by("-created_at", "-id")
+        return self._filtered(found).order_by("-created_at", "-id") if self.action == "list" else found
 
-    def filter_queryset(self, queryset: QuerySet[BuildRun]) -> QuerySet[BuildRun]:
+    def _filtered(self, found: QuerySet[BuildRun]) -> QuerySet[BuildRun]:
         query = RunFilterSerializer(data=self.request.query_params.dict())
         query.is_valid(raise_exception=True)
-        if self.action != "list":
-            return queryset
         if named := query.validated_data.get("tenant"):
-            queryset = queryset.filter(tenant=tenant_for(self.request, named))
+            found = found.filter(tenant=tenant_for(self.request, named))
         if statuses := query.validated_data.get("status"):
-            queryset = queryset.filter(status__in=statuses)
-        return queryset
+            found = found.filter(status__in=statuses)
+        return found
 
     @extend_schema(parameters=[RunFilterSerializer])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -115,7 +111,7 @@ class RunViewSet(ApiView, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
         return Response(RunSerializer(run).data)
 
 
-class StepViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[BuildStep]):
+class StepViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[BuildStep]):
     queryset = BuildStep.objects.none()
     serializer_class = StepSerializer
 
@@ -124,7 +120,7 @@ class StepViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[BuildS
         return run.steps.order_by("position", "name")
 
 
-class ExecutionViewSet(ApiView, mixins.ListModelMixin, viewsets.GenericViewSet[StepExecution]):
+class ExecutionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[StepExecution]):
     queryset = StepExecution.objects.none()
     serializer_class = ExecutionSerializer
 

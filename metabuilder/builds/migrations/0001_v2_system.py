@@ -169,9 +169,7 @@ class Migration(migrations.Migration):
             options={
                 "db_table": "build_steps",
                 "ordering": ["position"],
-                "constraints": [
-                    models.UniqueConstraint(fields=("run", "name"), name="step_name_once_per_run")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("run", "name"), name="step_name_once_per_run")],
             },
         ),
         migrations.CreateModel(

@@ -83,9 +83,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("name", models.CharField(max_length=200, unique=True)),
                 ("started_at", models.DateTimeField()),
@@ -232,9 +230,7 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="buildrun",
             index=models.Index(
-                condition=models.Q(
-                    ("status__in", ["cancelled", "failed", "rolled_back", "succeeded"]), _negated=True
-                ),
+                condition=models.Q(("status__in", ["cancelled", "failed", "rolled_back", "succeeded"]), _negated=True),
                 fields=["lease_expires_at", "wake_at"],
                 name="run_active_idx",
             ),

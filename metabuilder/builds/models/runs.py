@@ -75,9 +75,7 @@ class BuildRun(models.Model):
         db_table = "build_runs"
         indexes = [
             # The reconciler asks only for unfinished runs.
-            models.Index(
-                fields=["lease_expires_at", "wake_at"], name="run_active_idx", condition=ACTIVE_RUNS
-            ),
+            models.Index(fields=["lease_expires_at", "wake_at"], name="run_active_idx", condition=ACTIVE_RUNS),
             models.Index(fields=["tenant", "-created_at"], name="run_list_idx"),
         ]
 
@@ -92,9 +90,7 @@ class BuildStep(models.Model):
     run = models.ForeignKey(BuildRun, models.CASCADE, related_name="steps")
     position = models.PositiveIntegerField()
     name = models.CharField(max_length=100)
-    kind = models.CharField(
-        max_length=20, choices=[(k.value, k.value) for k in StepKind], default=StepKind.OTHER.value
-    )
+    kind = models.CharField(max_length=20, choices=[(k.value, k.value) for k in StepKind], default=StepKind.OTHER.value)
     command = models.TextField()
     status = models.CharField(max_length=20, choices=StepStatus, default=StepStatus.PENDING)
     last_exit_code = models.IntegerField(null=True)
@@ -124,9 +120,7 @@ class StepExecution(models.Model):
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     log_ref = models.CharField(max_length=300, blank=True)
-    process = models.JSONField(
-        null=True
-    )  # process group, boot id and start time, stored before the command starts
+    process = models.JSONField(null=True)  # process group, boot id and start time, stored before the command starts
     snapshot = models.CharField(max_length=64, blank=True)
     # The commit of the fix branch that the tree stood on; "" for a candidate not yet committed.
     commit = models.CharField(max_length=64, blank=True)

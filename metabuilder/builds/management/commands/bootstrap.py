@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_slug
 from django.db import connection, transaction
 
-from metabuilder.audit.services import record_event
 from metabuilder.builds.accounts import LOCAL_TENANT
 from metabuilder.builds.embedded import ensure_database
+from metabuilder.builds.members import add_member
 from metabuilder.builds.models import Membership, Tenant
 from metabuilder.builds.states import Role
 
@@ -50,12 +50,8 @@ def create_owner(tenant_slug: str, username: str, email: str) -> str | None:
     """Make the tenant, the user and the membership where missing; return the password of a user made now."""
     tenant, _ = Tenant.objects.get_or_create(slug=tenant_slug, defaults={"name": tenant_slug})
     user, password = _owner(username, email)
-    membership, joined = Membership.objects.get_or_create(
-        tenant=tenant, user=user, defaults={"role": Role.OWNER}
-    )
-    if joined:
-        payload = {"user": username, "role": membership.role, "change": "added"}
-        record_event("member.changed", tenant=tenant, subject=membership, payload=payload)
+    if not Membership.objects.filter(tenant=tenant, user=user).exists():
+        add_member(tenant, user, Role.OWNER, actor=None)
     return password
 
 
