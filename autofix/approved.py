@@ -9,11 +9,11 @@ from django.utils import timezone
 
 from approvals.models import ApprovalGate
 from approvals.rules import GateStatus
-from autofix import ending
-from autofix.decision import Candidate, Strategy
+from autofix import budgets, ending, escalation
+from autofix.decision import Candidate, Decision, Strategy
 from autofix.fixers.base import Proposal
 from autofix.models import AutoFixRun
-from autofix.proving import CandidateWork, Proof
+from autofix.proving import CandidateWork, Proof, findings_text
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
 from metabuilder.builds.candidates import FrozenCandidate
@@ -33,8 +33,7 @@ def act_on_decision(session: RunSession, healer: Healer, gate: ApprovalGate) -> 
     """Carry a closed gate's decision out. True where the run goes on, False where it has ended."""
     match GateStatus(gate.status):
         case GateStatus.APPROVED:
-            perform(session, healer, gate)
-            return True
+            return perform(session, healer, gate)
         case GateStatus.VOID:  # what it was bound to changed: the failure is looked at again
             _go_on(session, gate)
             return True
@@ -42,37 +41,67 @@ def act_on_decision(session: RunSession, healer: Healer, gate: ApprovalGate) -> 
             ending.cancel(session)
             return False
     outcome = AttemptOutcome.REJECTED if gate.status == GateStatus.REJECTED else AttemptOutcome.ROLLED_BACK
-    _set_outcome(gate, outcome)
     with transaction.atomic():
-        move_run(session.run, RunStatus.RUNNING, lease=session.lease)
+        session.lease.hold()
+        _set_outcome(gate, outcome)
+        if session.run.status != RunStatus.RUNNING:
+            move_run(session.run, RunStatus.RUNNING, lease=session.lease)
     ending.roll_back(session, f"gate {gate.pk} was {gate.status}{_comment(gate)}")
     return False
 
 
-def unfinished(session: RunSession, gate: ApprovalGate | None) -> bool:
+def refused(gate: ApprovalGate) -> bool:
+    """Whether people, or time, said no: the run then ends as rolled back, however often its holder dies."""
+    return gate.status in {GateStatus.REJECTED, GateStatus.EXPIRED}
+
+
+def unfinished(gate: ApprovalGate) -> bool:
     """Whether an approved action was begun by a holder that died before it was on record."""
-    if gate is None or gate.status != GateStatus.APPROVED or gate.action.get("type") == RETRY:
+    if gate.status != GateStatus.APPROVED or gate.action.get("type") == RETRY:
         return False
     attempt = AutoFixRun.objects.filter(pk=gate.action.get("attempt")).first()
     return attempt is not None and attempt.outcome == AttemptOutcome.ESCALATED
 
 
-def perform(session: RunSession, healer: Healer, gate: ApprovalGate) -> None:
-    """Do what the gate says, whether for the first time or after a crash."""
+def perform(session: RunSession, healer: Healer, gate: ApprovalGate) -> bool:
+    """Do what the gate says, whether for the first time or after a crash. False where people are asked again."""
     action, step = gate.action, gate.step
     assert step
+    session.check_kill_switch()
     _go_on(session, gate)
     step.refresh_from_db()
     step.run = session.run
     if action["type"] == RETRY:
-        return
+        return True
     attempt = AutoFixRun.objects.get(pk=action["attempt"])
     candidate, proof, reason = _apply(session, healer, step, attempt, action)
     if proof is None or candidate is None:
         record = {**(attempt.decision or {}), "result": reason}
-        _set_outcome(gate, AttemptOutcome.FAILED, decision=record)
-    else:
+        with transaction.atomic():
+            session.lease.hold()
+            # With its key, so that it is not offered once more.
+            _set_outcome(gate, AttemptOutcome.FAILED, decision=record, candidate_key=action["candidate"])
+        return True
+    if proof.verdict.allowed:
         healer.accept(step, attempt, candidate, proof)
+        return True
+    _ask_with_the_diff(session, healer, gate, candidate, proof)
+    return False
+
+
+def _ask_with_the_diff(
+    session: RunSession, healer: Healer, gate: ApprovalGate, candidate: Candidate, proof: Proof
+) -> None:
+    """What people allowed to be tried turned out to break a guard rule: now there is a diff for them to see."""
+    step = gate.step
+    assert step
+    signal = healer.failure_of(step).signal
+    decision = Decision(strategy=candidate.strategy, reason=findings_text(proof.verdict), candidate=candidate)
+    with transaction.atomic():
+        session.lease.hold()
+        _set_outcome(gate, AttemptOutcome.SUPERSEDED)
+        attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)
+    escalation.ask(session, step, signal, decision, attempt, proposal=candidate, proof=proof, kind="patch")
 
 
 def _apply(
@@ -105,10 +134,13 @@ def _apply(
 def _go_on(session: RunSession, gate: ApprovalGate) -> None:
     """Put the workspace as it was when the question was asked, and the run back to running."""
     session.workspace.reset_to(gate.action["resume_from"])
+    run = session.run
     with transaction.atomic():
         session.lease.hold()
-        if session.run.status != RunStatus.RUNNING:
-            move_run(session.run, RunStatus.RUNNING, lease=session.lease, outcome="", result_note="")
+        if run.status != RunStatus.RUNNING:
+            # The time that people take is not the run's.
+            later = run.deadline_at and run.deadline_at + (timezone.now() - gate.created_at)
+            move_run(run, RunStatus.RUNNING, lease=session.lease, outcome="", result_note="", deadline_at=later)
         step = gate.step
         if gate.status == GateStatus.APPROVED and gate.action["type"] == RETRY and step:
             step.refresh_from_db()

@@ -163,12 +163,27 @@ def finish_attempt(attempt: AutoFixRun, outcome: AttemptOutcome, *, lease: Lease
     """Move an attempt out of pending, once; TransitionRefused where it had left it already."""
     with transaction.atomic():
         lease.hold()
-        rows = AutoFixRun.objects.filter(pk=attempt.pk, outcome=AttemptOutcome.PENDING)
-        if not rows.update(outcome=outcome, updated_at=timezone.now(), **changes):
-            raise TransitionRefused(f"attempt {attempt.pk}", AttemptOutcome.PENDING, outcome)
-        transaction.on_commit(lambda: metrics.attempts_total.labels(attempt.signal_type, outcome.value).inc())
+        _move(attempt, outcome, **changes)
+
+
+def _move(attempt: AutoFixRun, outcome: AttemptOutcome, **changes: object) -> None:
+    rows = AutoFixRun.objects.filter(pk=attempt.pk, outcome=AttemptOutcome.PENDING)
+    if not rows.update(outcome=outcome, updated_at=timezone.now(), **changes):
+        raise TransitionRefused(f"attempt {attempt.pk}", AttemptOutcome.PENDING, outcome)
+    transaction.on_commit(metrics.attempts_total.labels(attempt.signal_type, outcome.value).inc)
     attempt.refresh_from_db()
-    _log("attempt ended", attempt)
+    transaction.on_commit(lambda: _log("attempt ended", attempt))
+
+
+def supersede_pending(run: BuildRun, **which: object) -> None:
+    """End attempts whose work was cut off: they count for nothing, and what they spent stays spent. Leased."""
+    for attempt in AutoFixRun.objects.filter(run=run, outcome=AttemptOutcome.PENDING, **which):
+        _move(attempt, AttemptOutcome.SUPERSEDED)
+
+
+def any_reverted(run: BuildRun) -> bool:
+    """Whether a fix of this iteration was taken back, so that steps may have passed with what is gone."""
+    return AutoFixRun.objects.filter(run=run, iteration=run.iteration, harmful=True).exists()
 
 
 def _log(message: str, attempt: AutoFixRun) -> None:

@@ -17,6 +17,9 @@ def _mark(name: str, pattern: str, sample: str) -> Rule:
     return Rule(f"mark.{name}", "ci", FailureType.UNKNOWN, 0, pattern, sample)
 
 
+# One marker is one row.
+# ruff: noqa: E501
+# fmt: off
 MARKERS = (
     _mark("command", r"^\$ (?P<command>\S.{0,400})", "$ pytest -q"),
     _mark("command", r"^##\[group\]Run (?P<command>.{1,400})", "##[group]Run npm test"),
@@ -104,6 +107,7 @@ MARKERS = (
         "Build timed out (after 30 minutes). Marking the build as aborted.",
     ),
 )
+# fmt: on
 
 
 @dataclass(slots=True)
@@ -123,6 +127,7 @@ class Context:
 
     sections: list[Section]
     echoes: list[tuple[int, int]] = field(default_factory=list)
+    endings: set[int] = field(default_factory=set)  # lines that only say that a command ended
     commands: list[tuple[int, str]] = field(default_factory=list)
     timed_out: Hit | None = None
     about: str = ""  # step name, kind and command, lower case
@@ -138,7 +143,7 @@ class Context:
         return self.sections[low]
 
     def is_echo(self, number: int) -> bool:
-        return any(start <= number <= end for start, end in self.echoes)
+        return number in self.endings or any(start <= number <= end for start, end in self.echoes)
 
     def command_at(self, number: int) -> str:
         """The commands known to be running at a line: the section's and the last one traced before it."""
@@ -151,9 +156,7 @@ class Context:
         return [section for section in self.sections if section.exit_code and not section.closing]
 
 
-def read_context(
-    marks: Iterable[Hit], closing: Sequence[tuple[int, bool]], total: int, *, about: str
-) -> Context:
+def read_context(marks: Iterable[Hit], closing: Sequence[tuple[int, bool]], total: int, *, about: str) -> Context:
     """Cut a log of `total` lines into sections. `closing` holds (line, begins) of folds that run after the build."""
     context = Context([], about=about.lower())
     reader = _Reader(context)
@@ -197,6 +200,7 @@ class _Reader:
         elif name == "endgroup":
             self._end_group(line)
         elif name == "exit":
+            self.context.endings.add(line)
             self.current.exit_code, self.current.end = int(mark.groups["code"][:3]), line
             self.current.command = self.current.command or command
             self.cut(line + 1, "", closing=self.current.closing)
@@ -207,7 +211,7 @@ class _Reader:
 
     def _end_group(self, line: int) -> None:
         if self.group is not None:
-            self.context.echoes.append((self.group + 1, line))
+            self.context.echoes.append((self.group, line))
         elif self.shell_seen and not self.context.echoes:  # the log starts inside the echo of a script
             self.context.echoes.append((self.current.start, line))
         self.group = None

@@ -9,9 +9,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from autofix import budgets
-from autofix.decision import Decision, Strategy
+from autofix.decision import Decision
 from autofix.failures import FailureSignal
-from autofix.models import AutoFixRun
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
 from metabuilder.audit.redaction import redact
@@ -20,7 +19,7 @@ from metabuilder.builds.leases import Lease
 from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
 from metabuilder.builds.plans import StepSpec
 from metabuilder.builds.states import ENDED_RUNS, ExecutionEnd, Purpose, RunOutcome, RunStatus, StepStatus
-from metabuilder.builds.transitions import move_run
+from metabuilder.builds.transitions import move_run, move_step
 
 if TYPE_CHECKING:
     from metabuilder.builds.models import ScaffoldPlan
@@ -39,6 +38,7 @@ def roll_back(
     decision: Decision | None = None,
 ) -> None:
     """Undo what the run did, in reverse order, and end it as rolled back. Proven fixes stay as a ref."""
+    session.ending = True
     with session.timed("roll_back"):
         failed = _undo_effects(session)
         _restore_files(session)
@@ -69,11 +69,17 @@ def give_up(
     decision: Decision | None = None,
 ) -> None:
     """End the run as failed, its files as in the base commit."""
+    session.ending = True
     _restore_files(session)
     with transaction.atomic():
         session.lease.hold()
         if step and signal and decision:
             _close(session, step, signal, decision, AttemptOutcome.GAVE_UP)
+        budgets.supersede_pending(session.run)
+        for cut_off in session.run.steps.filter(status=StepStatus.RUNNING):
+            move_step(cut_off, StepStatus.FAILED, lease=session.lease, finished_at=timezone.now())
+        if session.run.status != RunStatus.RUNNING:
+            move_run(session.run, RunStatus.RUNNING, lease=session.lease)
         _end(session, RunStatus.FAILED, RunOutcome.GAVE_UP, reason)
 
 
@@ -82,7 +88,7 @@ def cancel(session: RunSession) -> None:
     run = session.run
     with transaction.atomic():
         session.lease.hold()
-        supersede_pending(run)
+        budgets.supersede_pending(run)
         run.steps.filter(status=StepStatus.RUNNING).update(status=StepStatus.PENDING)
         move_run(run, RunStatus.CANCELLED, lease=session.lease, result_note="cancelled", foreground=False)
         record_event("run.cancelled", tenant=run.tenant, subject=run)
@@ -95,7 +101,7 @@ def end_broken(lease: Lease, error: BaseException) -> None:
         return
     with transaction.atomic():
         lease.hold()
-        supersede_pending(run)
+        budgets.supersede_pending(run)
         lost = StepExecution.objects.filter(step__run=run, end="")
         lost.update(end=ExecutionEnd.LOST, finished_at=timezone.now())
         run.steps.filter(status=StepStatus.RUNNING).update(status=StepStatus.PENDING)
@@ -103,13 +109,6 @@ def end_broken(lease: Lease, error: BaseException) -> None:
             move_run(run, RunStatus.RUNNING, lease=lease)
         note = f"{OWN_FAILURE} {redact(str(error) or type(error).__name__)}"
         move_run(run, RunStatus.FAILED, lease=lease, outcome="", result_note=note, foreground=False)
-
-
-def supersede_pending(run: BuildRun) -> None:
-    """Attempts that were under way when their work was cut off count for nothing; their budget stays spent."""
-    AutoFixRun.objects.filter(run=run, outcome=AttemptOutcome.PENDING).update(
-        outcome=AttemptOutcome.SUPERSEDED
-    )
 
 
 def _close(
@@ -143,8 +142,7 @@ def first_version(plan: ScaffoldPlan) -> ScaffoldPlan:
 
 
 def _restore_files(session: RunSession) -> None:
-    if session._keeper:
-        session._keeper.end_all()
+    session.end_processes()
     session.workspace.reset_to(session.workspace.base_commit)
 
 

@@ -11,12 +11,13 @@ from django.utils import timezone
 from approvals.models import ApprovalGate
 from approvals.services import open_gate
 from autofix import budgets
-from autofix.decision import Candidate, Decision
+from autofix.decision import Candidate, Decision, Strategy
 from autofix.failures import FailureSignal, FailureType
 from autofix.models import AutoFixRun
 from autofix.proving import SHOWN_DIFF_BYTES, Proof, findings_text, verdict_record
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
+from metabuilder.audit.redaction import redact
 from metabuilder.audit.services import record_event
 from metabuilder.builds.models import BuildStep
 from metabuilder.builds.plan_diff import diff
@@ -42,15 +43,6 @@ def propose(
     proof: Proof,
 ) -> None:
     """A proven fix that the guard wants a person to see."""
-    run = session.run
-    with transaction.atomic():
-        session.lease.hold()
-        payload = {
-            "step": step.name,
-            "signal_type": signal.type.value,
-            "reason": findings_text(proof.verdict),
-        }
-        record_event("autofix.escalated", tenant=run.tenant, subject=run, payload=payload)
     ask(session, step, signal, decision, attempt, proposal=decision.candidate, proof=proof, kind="patch")
 
 
@@ -75,14 +67,14 @@ def ask(
         "resume_from": resume_from or workspace.checkpoint,
         "attempt": str(attempt.pk),
     }
-    # At a gate the tree holds proven fixes only.
-    if session._keeper:
-        session._keeper.end_all()
-    workspace.reset_to(workspace.head_commit)
     hours = session.settings.gate_expiry_hours
     with transaction.atomic():
         session.lease.hold()
         budgets.finish_attempt(attempt, AttemptOutcome.ESCALATED, lease=session.lease)
+        if decision.strategy is not Strategy.ESCALATE:  # else its attempt is on record as that
+            reason = findings_text(proof.verdict) if proof else decision.reason
+            payload = {"step": step.name, "signal_type": signal.type.value, "reason": reason}
+            record_event("autofix.escalated", tenant=run.tenant, subject=run, payload=payload)
         gate = open_gate(
             run,
             step=step,
@@ -107,6 +99,10 @@ def ask(
             wake_message=None,
             foreground=False,
         )
+    session.end_processes()
+    # At a gate the tree holds proven fixes only. After the transaction: before it, a crash would lose what
+    # the steps made, which `resume_from` brings back.
+    workspace.reset_to(workspace.head_commit)
     session.progress.tell("gate_opened", gate=gate)
 
 
@@ -121,7 +117,7 @@ def _action(step: BuildStep, proposal: Candidate | None, proof: Proof | None) ->
             "fixer": proposal.fixer,
             "title": proposal.title,
             "summary": proof.proposal.summary,
-            "patch": proof.diff.text[:SHOWN_DIFF_BYTES],
+            "patch": redact(proof.diff.text)[:SHOWN_DIFF_BYTES],
             "patch_digest": proof.diff.digest,
             "frozen": proof.frozen.as_dict() if proof.frozen else None,
             "plan": plan.to_json() if plan else None,
@@ -171,4 +167,6 @@ def _tried(row: AutoFixRun) -> str:
 
 
 def latest_gate(session: RunSession) -> ApprovalGate | None:
-    return ApprovalGate.objects.filter(run=session.run).order_by("-created_at").first()
+    """The newest gate of this iteration."""
+    gates = ApprovalGate.objects.filter(run=session.run, created_at__gte=session.run.started_at)
+    return gates.order_by("-created_at").first()

@@ -70,11 +70,11 @@ def _add(facts: dict[str, Any], hit: Hit) -> None:
         facts.setdefault("exit_signal", _signal(signal))
     if groups.get("file") and (line := groups.get("line", "")).isdigit():
         _extend(facts, "locations", [{"path": groups["file"], "line": int(line)}])
-    if binary := groups.get("binary", "").strip("'\"`‘’:"):
-        if "binary" not in facts:
-            facts["binary"] = re.split(r"[/\\]", binary)[-1]
-            if re.search(r"[/\\]", binary):
-                facts.setdefault("path", binary)
+    binary = groups.get("binary", "").strip("'\"`‘’:")
+    if binary and "binary" not in facts:
+        facts["binary"] = re.split(r"[/\\]", binary)[-1]
+        if re.search(r"[/\\]", binary):
+            facts.setdefault("path", binary)
     if path := groups.get("path", "").strip("'\"`‘’"):
         facts.setdefault("path", path)
     if now := groups.get("now"):

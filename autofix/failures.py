@@ -62,9 +62,7 @@ def classify_failure(
     return _signal(verdict, context, exit_code)
 
 
-def _read(
-    logs: str | bytes | LogReader, about: str, extra: tuple[Rule, ...]
-) -> tuple[list[Hit], Context, int]:
+def _read(logs: str | bytes | LogReader, about: str, extra: tuple[Rule, ...]) -> tuple[list[Hit], Context, int]:
     found: dict[str, Tally] = {}
     marks: list[Hit] = []
     closing: list[tuple[int, bool]] = []
@@ -103,11 +101,7 @@ def _signal(verdict: Verdict, context: Context, exit_code: int | None) -> Failur
     alike = list(same_cause(verdict, context))
     together = [entry.hit for entry in alike]
     speaking = speaker(deciding, alike).hit
-    waits = [
-        e.hit
-        for e in verdict.scored
-        if e.hit.rule.weight <= HINT and {"wait", "at", "now"} & e.hit.groups.keys()
-    ]
+    waits = [e.hit for e in verdict.scored if e.hit.rule.weight <= HINT and {"wait", "at", "now"} & e.hit.groups.keys()]
     details = _details(speaking, [*together, *waits] if deciding.type in _WAITED_FOR else together, exit_code)
     others = other_causes(verdict)
     fixed = _is_deterministic(deciding, verdict)
@@ -188,9 +182,7 @@ def _unknown(context: Context, code: int | None, step_name: str) -> FailureSigna
         message = _one_line(context.timed_out.text)
         evidence: tuple[LogLine, ...] = (_line(context.timed_out),)
     else:
-        ended = (
-            f"killed by {signal}" if signal else f"exit code {code}" if code is not None else "no exit code"
-        )
+        ended = f"killed by {signal}" if signal else f"exit code {code}" if code is not None else "no exit code"
         message, evidence = f"the log does not show why the step failed ({ended})", ()
     rule = context.timed_out.rule.id if context.timed_out else "none"
     return FailureSignal(

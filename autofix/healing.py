@@ -19,7 +19,7 @@ from approvals.rules import GateStatus
 from autofix import budgets, ending, escalation, fixers
 from autofix.decision import Candidate, Decision, Strategy, decide
 from autofix.failures import FailureSignal, FailureType
-from autofix.fixers.base import Failure, Fixer
+from autofix.fixers.base import Failure
 from autofix.models import AutoFixRun
 from autofix.proving import CandidateWork, Proof
 from autofix.ranking import rank
@@ -34,6 +34,7 @@ from metabuilder.builds.plans import Effects, StepSpec
 from metabuilder.builds.queue import enqueue_advance
 from metabuilder.builds.states import Purpose, RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
+from metabuilder.builds.workspace_errors import CandidateDoesNotApply
 
 logger = logging.getLogger("autofix")
 
@@ -59,6 +60,7 @@ class Healer:
     def handle_failure(self, step: BuildStep) -> Next:
         session = self.session
         session.reload_settings()
+        session.check_stop()
         failure = self.failure_of(step)
         signal, spec = failure.signal, failure.step
         self._note(step, signal)
@@ -167,6 +169,7 @@ class Healer:
         attempt: AutoFixRun,
         *,
         approved: bool = False,
+        propose: bool = False,
     ) -> tuple[CandidateWork, Proof | None]:
         work = CandidateWork(
             session=self.session,
@@ -175,6 +178,7 @@ class Healer:
             candidate=candidate,
             attempt=attempt,
             approved=approved,
+            propose=propose,
         )
         return work, work.work_off(fixers.fixer_named(candidate.fixer))
 
@@ -193,6 +197,8 @@ class Healer:
         commit = ""
         if proof.frozen and proof.frozen.paths:
             commit = workspace.commit_fix(proof.frozen, commit_message(attempt, candidate, proof))
+        workspace.snapshot(f"fix of {step.name}")
+        workspace.keep_trial()
         delta = None
         with transaction.atomic():
             lease.hold()
@@ -211,8 +217,9 @@ class Healer:
                 delta = adopt_plan(session, proof.proposal.plan, triggered_by=candidate.fixer)
             step.refresh_from_db()
             if proof.passed:
-                for target in (StepStatus.PENDING, StepStatus.RUNNING):
-                    move_step(step, target, lease=lease)
+                if step.status == StepStatus.FAILED:  # else its workspace had to be made anew
+                    move_step(step, StepStatus.PENDING, lease=lease)
+                move_step(step, StepStatus.RUNNING, lease=lease)
                 move_step(
                     step, StepStatus.SUCCEEDED, lease=lease, last_exit_code=0, finished_at=timezone.now()
                 )
@@ -221,7 +228,6 @@ class Healer:
                 payload |= {"diff": proof.diff.digest, "proof": proof.reason, "attempt": attempt.attempt}
                 record_event("autofix.patch_applied", tenant=run.tenant, subject=run, payload=payload)
         run.refresh_from_db()
-        workspace.snapshot(f"fix of {step.name}")
         session.progress.tell(
             "fixed",
             step=step,
@@ -242,9 +248,7 @@ class Healer:
             and not external
             and not self._spent(failure.signal, step)
         ):
-            work, proof = self.work_off(step, failure, proposal, attempt)
-            if proof and proof.verdict.allowed:
-                work.withdraw(proof)
+            _, proof = self.work_off(step, failure, proposal, attempt, propose=True)
             if proof is None:
                 proposal = None
         escalation.ask(self.session, step, failure.signal, decision, attempt, proposal=proposal, proof=proof)
@@ -263,8 +267,11 @@ class Healer:
             return False
         self.cleared.add(step.pk)
         self.session.progress.tell("blaming", step=step)
-        if not self._passes_without_fixes(step, spec, fixes):
-            return False
+        try:
+            if not self._passes_without_fixes(step, spec, fixes):
+                return False
+        except CandidateDoesNotApply:
+            return False  # steps changed the same lines since: nobody can tell
         if self.session.run_again(step, spec, Purpose.PROOF).passed:
             return False  # it comes and goes: not the fixes
         self._revert(step, signal, fixes)
@@ -285,22 +292,29 @@ class Healer:
                             session.run_again(step, other, Purpose.REPLAY)
                 return session.run_again(step, spec, Purpose.PROOF).passed
             finally:
-                if aside:
+                if aside and session.lease.renew():  # else the files are another holder's now
                     environments.restore(aside)
 
     def _revert(self, step: BuildStep, signal: FailureSignal, fixes: list[AutoFixRun]) -> None:
         session = self.session
         names = ", ".join(fix.candidate_key for fix in fixes)
-        for fix in reversed(fixes):
-            session.workspace.revert_fix(fix.fix_commit)
-            session.progress.tell("reverted", commit=fix.fix_commit)
+        try:
+            for fix in reversed(fixes):
+                session.workspace.revert_fix(fix.fix_commit)
+                session.progress.tell("reverted", commit=fix.fix_commit)
+        except CandidateDoesNotApply as error:  # a later fix builds on it: all go
+            logger.warning("a fix cannot be reverted alone: %s", error, extra=budgets.log_fields(session.run, step))
+            session.workspace.return_to(session.workspace.base_commit)
         reason = f"{step.name} passes without the fix {names} and fails with it; the fix was reverted"
         decision = Decision(strategy=Strategy.ESCALATE, reason=reason)
         with transaction.atomic():
             session.lease.hold()
-            AutoFixRun.objects.filter(pk__in=[fix.pk for fix in fixes]).update(
+            mine = AutoFixRun.objects.filter(run=session.run, iteration=session.run.iteration)
+            mine.filter(pk__in=[fix.pk for fix in fixes]).update(
                 harmful=True, outcome=AttemptOutcome.ROLLED_BACK, updated_at=timezone.now()
             )
+            gone = mine.filter(outcome=AttemptOutcome.SUCCEEDED).exclude(fix_commit="")
+            gone.exclude(fix_commit__in=session.workspace.fixes()).update(outcome=AttemptOutcome.ROLLED_BACK)
             type(session.run).objects.filter(pk=session.run.pk).update(
                 head_commit=session.workspace.head_commit
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -10,7 +9,7 @@ import re2
 
 from autofix.context import Context, Section
 from autofix.matching import Hit
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CAUSE, CRASH, FINDING, MENTION, VERDICT, Rule
 from autofix.patterns.tools import type_of_tool
 from autofix.signals import FailureType
 
@@ -24,16 +23,26 @@ _KIND_PRIOR = {
     "security": (T.SECURITY,), "policy": (T.POLICY,), "build": (T.TYPECHECK, T.RUNTIME), "codegen": (T.RUNTIME,),
     "install": (T.RUNTIME, T.TRANSIENT, T.INFRA), "setup": (T.INFRA, T.TRANSIENT), "deploy": (T.INFRA, T.POLICY),
 }  # fmt: skip
+_IN_THE_CODE = (T.LINT, T.TYPECHECK, T.TEST_ASSERT, T.SCHEMA_MIGRATION)
 _FINDERS = (T.LINT, T.TYPECHECK, T.SECURITY, T.POLICY)  # types whose tools print `file:line: message`
 _LISTED = (T.LINT, T.TYPECHECK, T.TEST_ASSERT, T.SECURITY)  # findings come as lists
 _PRIOR, _TOOL_RUNNING, _FAILED_SECTION = 2.0, 3.0, 8.0
 _PASSED_SECTION, _CLOSING_SECTION, _LATER_SECTION = -45.0, -80.0, -10.0
 _WARNED, _PASSED_TEST, _CODE_FRAME, _IN_ASSERTION = -34.0, -60.0, -30.0, -30.0
 _ONLY_AN_EXCEPTION = 20.0
+_COPED_WITH = -20.0
 _FARTHEST = 22.0
 
 _WARNING = re2.compile(
-    r"(?i)^\W*(?:npm |yarn |pnpm )?(?:warn(?:ing)?\b|w:|note\b|notice\b|hint:|debug\b|deprecat|\w+Warning:)|^(?:\[\w+\] )?\[?(?:WARN|WARNING|INFO|DEBUG)\b|\bDeprecationWarning\b|\bWARN(?:ING)? "
+    r"(?i)^\W*(?:npm |yarn |pnpm )?(?:warn(?:ing)?\b|w:|note\b|notice\b|hint:|debug\b|debconf:|.{0,40}console\.warn\b|deprecat|\w+Warning:)"
+    r"|^(?:\[\w+\] )?\[?(?:WARN|WARNING|INFO|DEBUG)\b|\bDeprecationWarning\b|\bWARN(?:ING)? "
+)
+_HISTORY = re2.compile(
+    r"(?i)\bpull request #\d+|^HEAD is now at|^\s*(?:commit [0-9a-f]{7}|author: |merged? (?:branch|pull|remote))"
+)
+_COPED = re2.compile(
+    r"(?i)(?:attempting (?:to )?download|[-;,] (?:now )?installing|will (?:be (?:installed|retried|ignored)|retry|try again)"
+    r"|\bretrying\b|falling back|\b(?:skipping|ignoring|ignored)\b|attempt \d+ of \d+|tries remaining|non-?fatal|continuing)"
 )
 _PASSED = re2.compile(
     r"(?:\.\.\. ?(?:ok|skipped|passed)\b|^\s*(?:✓|✔|√|ok \d+ |PASS |--- PASS|\[ +OK \])|\bPASSED\b|: (?:PASS|OK)$)"
@@ -42,10 +51,14 @@ _FRAME = re2.compile(
     r"^\s*(?:>?\s*\d+\s*[|│]|[|│]\s|\+?\s{8,}(?:raise|throw|if|return|assert|except|catch)\b|(?:echo|printf)\s|#\s)"
 )
 _NAMES_A_TEST = re2.compile(
-    r"^(?:FAILED|ERROR|PASSED) \S+::|^\s*--- FAIL: |^\s*(?:●|✕|✗|×|✘) |^(?:FAIL|ERROR): test|^test \S+ \.\.\. |^\s*\d+\) |^_{3,} .{1,200} _{3,}$|^(?:Executed|Running|Testing|RUN) |^=== RUN|^\s*(?:it|describe|test|should) |<<< (?:FAILURE|ERROR)!| FAILED$"
+    r"^(?:FAILED|ERROR|PASSED) \S+::|^\s*--- FAIL: "
+    r"|^\s*(?:●|✕|✗|×|✘) |^(?:FAIL|ERROR): test|^test \S+ \.\.\. |^\s*\d+\) "
+    r"|^_{3,} .{1,200} _{3,}$|^(?:Executed|Running|Testing|RUN) |^=== RUN"
+    r"|^\s*(?:it|describe|test|should) |<<< (?:FAILURE|ERROR)!| FAILED$"
 )
 _ASSERTED = re2.compile(
-    r"(?i)\bassert(?:ion)?(?:error|failed)?\b|^E\s+\+|^\s*(?:E\s+assert|Expected|Received|expected:|actual:)|\bto (?:equal|be)\b"
+    r"(?i)\bassert(?:ion)?(?:error|failed)?\b"
+    r"|^E\s+\+|^\s*(?:E\s+assert|Expected|Received|expected:|actual:)|\bto (?:equal|be)\b"
 )
 
 
@@ -79,14 +92,22 @@ def judge(hits: Sequence[Hit], context: Context, *, kind: str | None, exit_code:
     ranked = sorted(best.values(), key=lambda entry: -entry.score)
     if not ranked or ranked[0].score < _needed(context, ranked[0]):
         return Verdict(None, tuple(ranked), tuple(scored))
+    ranked = _fixable_first(ranked)
     return Verdict(ranked[0], tuple(ranked), tuple(scored))
+
+
+def _fixable_first(ranked: list[Scored]) -> list[Scored]:
+    """Of a passing trouble and a finding in the code that speak alike, the finding: waiting would not mend it."""
+    top = ranked[0]
+    if top.type not in (T.TRANSIENT, T.RATE_LIMIT):
+        return ranked
+    near = [e for e in ranked if e.type in _IN_THE_CODE and e.hit.rule.weight >= FINDING and e.score > top.score - 6]
+    return [*near[:1], *(entry for entry in ranked if entry not in near[:1])]
 
 
 def _without_echoes_of_themselves(scored: list[Scored]) -> list[Scored]:
     """Weaken "an exception" on a line where another rule says what the exception is about."""
-    named = {
-        entry.hit.number for entry in scored if entry.type is not T.RUNTIME and entry.score >= MENTION - 6
-    }
+    named = {entry.hit.number for entry in scored if entry.type is not T.RUNTIME and entry.score >= MENTION - 6}
     return [
         replace(entry, score=entry.score - _ONLY_AN_EXCEPTION)
         if entry.type is T.RUNTIME and entry.hit.rule.weight <= CRASH and entry.hit.number in named
@@ -102,9 +123,7 @@ def _needed(context: Context, top: Scored) -> float:
     return VERDICT - 8
 
 
-def _score(
-    hit: Hit, context: Context, failed: list[Section], kind: str | None, exit_code: int | None
-) -> Scored | None:
+def _score(hit: Hit, context: Context, failed: list[Section], kind: str | None, exit_code: int | None) -> Scored | None:
     if context.is_echo(hit.number):
         return None
     rule = hit.rule
@@ -155,9 +174,13 @@ def _by_wording(hit: Hit, rule: Rule, type_: FailureType) -> float:
     change = 0.0
     if rule.weight < CAUSE + 2 and _WARNING.search(text) and not _WARNING.search(rule.sample):
         change += _WARNED
+    if _HISTORY.search(text):
+        change += _WARNED
+    if rule.weight < CAUSE and _COPED.search(text) and not _COPED.search(rule.sample):
+        change += _COPED_WITH
     if _PASSED.search(text) and not _PASSED.search(rule.sample):
         change += _PASSED_TEST
-    if type_ is not T.TEST_ASSERT and rule.weight < STARTUP:
+    if type_ is not T.TEST_ASSERT and rule.weight < CAUSE:
         if _FRAME.search(text) and not _FRAME.search(rule.sample):
             change += _CODE_FRAME
         if _NAMES_A_TEST.search(text) and not _NAMES_A_TEST.search(rule.sample):
@@ -211,10 +234,6 @@ def same_cause(verdict: Verdict, context: Context) -> Iterable[Scored]:
     deciding = verdict.deciding
     section = context.section_at(deciding.hit.number)
     return sorted(
-        (
-            e
-            for e in verdict.scored
-            if e.type is deciding.type and context.section_at(e.hit.number) is section
-        ),
+        (e for e in verdict.scored if e.type is deciding.type and context.section_at(e.hit.number) is section),
         key=lambda entry: entry.hit.number,
     )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 _COUNTED = re.compile(r"(?<!\\)\{(\d*),\d*\}")
-_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.S)
+_PIECE = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.S)
 _ENOUGH_LITERALS = 3  # so many plain characters before a wildcard make a useful opening
 GROUP_SIZE = 40
 
@@ -23,37 +23,37 @@ def loosened(pattern: str) -> str:
 
 
 def _depths(pattern: str) -> Iterator[tuple[str, int]]:
-    """Tokens of a pattern with their depth in groups; a group's own parentheses are inside it."""
+    """Pieces of a pattern with their depth in groups; a group's own parentheses are inside it."""
     depth = 0
-    for token in _TOKEN.findall(pattern):
-        if token == ")":
-            yield token, depth
+    for piece in _PIECE.findall(pattern):
+        if piece == ")":
+            yield piece, depth
             depth -= 1
             continue
-        depth += token == "("
-        yield token, depth
+        depth += piece == "("
+        yield piece, depth
 
 
 def _alternatives(pattern: str) -> list[str]:
     parts = [""]
-    for token, depth in _depths(pattern):
-        if token == "|" and depth == 0:
+    for piece, depth in _depths(pattern):
+        if piece == "|" and depth == 0:
             parts.append("")
         else:
-            parts[-1] += token
+            parts[-1] += piece
     return parts
 
 
 def _opening(alternative: str) -> str:
-    tokens = list(_depths(alternative))
+    pieces = list(_depths(alternative))
     kept, literals = "", 0
-    for position, (token, depth) in enumerate(tokens):
-        following = tokens[position + 1][0] if position + 1 < len(tokens) else ""
-        if depth == 0 and token == "." and following in ("*", "+", "{") and literals >= _ENOUGH_LITERALS:
+    for position, (piece, depth) in enumerate(pieces):
+        following = pieces[position + 1][0] if position + 1 < len(pieces) else ""
+        if depth == 0 and piece == "." and following in ("*", "+", "{") and literals >= _ENOUGH_LITERALS:
             return kept
-        if depth == 0 and (token.isalnum() or (token[0] == "\\" and not token[1:].isalnum())):
+        if depth == 0 and (piece.isalnum() or (piece[0] == "\\" and not piece[1:].isalnum())):
             literals += 1
-        kept += token
+        kept += piece
     return kept
 
 

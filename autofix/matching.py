@@ -14,9 +14,7 @@ from autofix.patterns.rule import Rule
 from autofix.reading import Block
 
 KEPT_FIRST, KEPT_LAST = 40, 60  # hits kept per rule: the first ones and the last ones
-SCANNED_PER_BLOCK = (
-    400  # a rule that hits more often in one block is looked up again only near the block's end
-)
+SCANNED_PER_BLOCK = 400  # a rule that hits more often in one block is looked up again only near the block's end
 _SET_MEMORY = 512 * 1024 * 1024  # RE2's ceiling for automaton states, not what is used
 
 
@@ -52,9 +50,7 @@ class RuleSet:
         self.rules = tuple(rules)
         options = _options()
         self._patterns = [re2.compile(f"(?m){rule.pattern}".encode(), options) for rule in self.rules]
-        self._first_pass = [
-            (_set_of(self.rules, group), group) for group in groups([r.pattern for r in self.rules])
-        ]
+        self._first_pass = [(_set_of(self.rules, group), group) for group in groups([r.pattern for r in self.rules])]
 
     def hits(self, block: Block) -> Iterator[Hit]:
         """Yield at most one hit per rule and line; lines are in order within a rule, rules are not."""

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.conf import settings as django_settings
-from django.db import DatabaseError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone
 
 from approvals.rules import GateStatus
 from autofix import budgets, ending
-from autofix.approved import act_on_decision, perform, unfinished
+from autofix.approved import act_on_decision, perform, refused, unfinished
 from autofix.delivery import deliver
 from autofix.escalation import latest_gate
 from autofix.healing import Healer, Next
@@ -26,14 +26,16 @@ from autofix.models import AutoFixRun
 from autofix.policy import RetryPolicy, policy_from_settings
 from autofix.progress import Progress, Silent
 from autofix.report import attempt_record
-from autofix.session import RunSession, Stopped
+from autofix.session import RunSession, Stopped, close_execution, exit_code_of
 from autofix.states import AttemptOutcome
-from metabuilder.builds.errors import LeaseBusy, LeaseLost
+from metabuilder.builds.commands import ExecutionResult
+from metabuilder.builds.errors import LeaseBusy, LeaseLost, MetabuilderError
 from metabuilder.builds.leases import Lease, take_lease
 from metabuilder.builds.leftovers import end_leftovers
 from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
 from metabuilder.builds.plans import Effects, StepKind, StepSpec
 from metabuilder.builds.queue import enqueue_advance
+from metabuilder.builds.runs import sync_steps
 from metabuilder.builds.states import ENDED_RUNS, ExecutionEnd, Purpose, RunOutcome, RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
 from metabuilder.builds.workspace_errors import WorkspaceMissing
@@ -44,7 +46,18 @@ logger = logging.getLogger("autofix")
 
 # After so long a task hands over to a new message between steps, so that no tenant holds a worker for ever.
 HAND_OVER_AFTER_SECONDS = 300.0
+# So many processes in a row died with a run, or lost their database: it is the run that does it.
+MAX_LOST_HOLDERS = 5
 BUILT_KINDS = frozenset({StepKind.BUILD, StepKind.CODEGEN})
+
+
+class HoldersDied(MetabuilderError):
+    """The run is ended rather than taken up once more."""
+
+    code, http_status = "holders_died", 500
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"{number} processes in a row died, or lost their database, while they worked on this run")
 
 
 def advance(
@@ -61,19 +74,32 @@ def advance(
     lease = take_lease(run_id)
     with lease.heartbeat():
         try:
-            with opened(lease, progress=progress, wait=wait, policy=policy) as session:
-                if session:
-                    _Loop(session).go()
+            _work(lease, progress=progress, wait=wait, policy=policy)
         except LeaseLost:
             logger.warning("lease lost; another holder has the run", extra={"run_id": str(run_id)})
-        except DatabaseError:
-            raise  # nothing can be written now; the reconciler tries again
-        except Exception as error:
-            # The boundary: whatever broke is ours, not the user's. The run ends and says so, instead of being
-            # taken up again and again.
-            logger.exception("our own failure", extra={"run_id": str(run_id)})
-            ending.end_broken(lease, error)
-            raise
+
+
+def _work(
+    lease: Lease,
+    *,
+    progress: Progress | None,
+    wait: bool,
+    policy: RetryPolicy | None,
+    only: BuildStep | None = None,
+) -> None:
+    """Go on with a leased run, or with one step of it."""
+    try:
+        with opened(lease, progress=progress, wait=wait, policy=policy) as session:
+            if session:
+                _Loop(session, only=only).go()
+    except (LeaseLost, OperationalError, InterfaceError):
+        raise  # nothing can be written now; the reconciler tries again, and `lost_holders` counts
+    except Exception as error:
+        # The boundary: whatever broke is ours, not the user's. The run ends and says so, instead of being
+        # taken up again and again.
+        logger.exception("our own failure", extra={"run_id": str(lease.run_id)})
+        ending.end_broken(lease, error)
+        raise
 
 
 @contextmanager
@@ -85,6 +111,8 @@ def opened(
     if not _may_start(run):
         yield None
         return
+    if run.lost_holders >= MAX_LOST_HOLDERS:
+        raise HoldersDied(run.lost_holders)
     settings = effective_settings(run)
     own_policy = policy.copy() if policy else policy_from_settings(settings)
     # Processes an earlier holder left on this host must not write beside ours.
@@ -119,9 +147,7 @@ def _workspace(run: BuildRun, lease: Lease) -> Workspace:
         return Workspace.open(data_dir=data_dir, run_id=run_id)
     except WorkspaceMissing:
         pass
-    allow_local = (
-        run.foreground or django_settings.METABUILDER_ALLOW_LOCAL_SOURCES or run.tenant.slug == "local"
-    )
+    allow_local = run.foreground or django_settings.METABUILDER_ALLOW_LOCAL_SOURCES or run.tenant.slug == "local"
     workspace = Workspace.create(
         data_dir=data_dir,
         run_id=run_id,
@@ -145,20 +171,19 @@ def _take_over(session: RunSession) -> None:
     run, workspace = session.run, session.workspace
     if run.status == RunStatus.RUNNING:
         workspace.recover()
-    known, fixes = run.head_commit or workspace.base_commit, workspace.fixes()
-    # A fix commit that its transaction does not know of is none.
-    for sha in reversed(fixes[fixes.index(known) + 1 if known in fixes else 0 :]):
-        workspace.revert_fix(sha)
+    known = run.head_commit or workspace.base_commit
+    if workspace.head_commit != known:  # a fix commit, or a revert, that its transaction does not know of is none
+        workspace.return_to(known)
     lost = StepExecution.objects.filter(step__run=run, end="")
     with transaction.atomic():
         session.lease.hold()
         lost.update(end=ExecutionEnd.LOST, finished_at=timezone.now())
         for step in run.steps.filter(status=StepStatus.RUNNING):
             move_step(step, StepStatus.PENDING, lease=session.lease)
-        changing = AutoFixRun.objects.filter(
-            run=run, outcome=AttemptOutcome.PENDING, step__status=StepStatus.FAILED
-        )
-        changing.update(outcome=AttemptOutcome.SUPERSEDED)
+        budgets.supersede_pending(run, step__status=StepStatus.FAILED)
+
+
+STOPPED_BY = {"deadline": "the run's deadline has passed", "kill_switch": "the kill switch is engaged"}
 
 
 class _Loop:
@@ -181,7 +206,7 @@ class _Loop:
             if stopped.reason == "cancelled":
                 ending.cancel(session)
             else:
-                ending.give_up(session, "the run's deadline has passed")
+                ending.give_up(session, STOPPED_BY[stopped.reason])
         session.run.refresh_from_db()
         if session.run.status in ENDED_RUNS:
             session.progress.tell("run_ended", run=session.run)
@@ -200,8 +225,10 @@ class _Loop:
                 return self._decided()
             case _:
                 gate = latest_gate(session)
-                if gate and unfinished(session, gate):
-                    perform(session, self.healer, gate)
+                if gate and refused(gate):
+                    return act_on_decision(session, self.healer, gate)
+                if gate and unfinished(gate):
+                    return perform(session, self.healer, gate)
         return True
 
     def _start(self) -> None:
@@ -218,7 +245,12 @@ class _Loop:
                 lease=session.lease,
                 started_at=now,
                 deadline_at=now + timedelta(seconds=seconds) if seconds else None,
+                head_commit=session.workspace.head_commit,
+                plan=ending.first_version(run.plan),
             )
+            if run.iteration > 1:
+                budgets.supersede_pending(run)
+                sync_steps(run, run.plan.plan())
             budgets.start_iteration(run, session.settings, session.policy)
         run.refresh_from_db()
 
@@ -228,7 +260,9 @@ class _Loop:
             if not session.wait:
                 return False  # its message is due then
             session.check_stop()
+            session.check_kill_switch()
             time.sleep(min(seconds, 0.2))
+        session.check_kill_switch()
         with transaction.atomic():
             move_run(run, RunStatus.RUNNING, lease=session.lease)
         return True
@@ -281,8 +315,9 @@ class _Loop:
 
         Checks, and what is built from the sources. Other steps with effects are not asked to be repeatable.
         """
-        head = self.session.workspace.head_commit
-        if head == self.session.workspace.base_commit:
+        session = self.session
+        head = session.workspace.head_commit
+        if head == session.workspace.base_commit and not budgets.any_reverted(session.run):
             return None
         for spec in self.session.plan.order():
             step = rows[spec.name]
@@ -301,29 +336,33 @@ class _Loop:
     def _execute(self, step: BuildStep) -> bool:
         session = self.session
         spec = session.plan.step(step.name)
-        attempt = AutoFixRun.objects.filter(step=step, outcome=AttemptOutcome.PENDING).first()
+        attempt = AutoFixRun.objects.filter(
+            step=step, iteration=session.run.iteration, outcome=AttemptOutcome.PENDING
+        ).first()
         if (handled := self._after_lost_effect(step, spec)) is not None:
             return handled is Next.GO_ON
         purpose = _purpose(step, attempt)
         with transaction.atomic():
             move_step(step, StepStatus.RUNNING, lease=session.lease, started_at=timezone.now())
             execution = session.open_execution(step, spec, purpose, session.workspace.head_commit)
-        result = session.execute(execution, spec)
-        target = StepStatus.SUCCEEDED if result.passed else StepStatus.FAILED
-        with transaction.atomic():
-            move_step(
-                step, target, lease=session.lease, last_exit_code=result.exit_code, finished_at=timezone.now()
-            )
-            if attempt:
-                outcome = AttemptOutcome.SUCCEEDED if result.passed else AttemptOutcome.FAILED
-                budgets.finish_attempt(attempt, outcome, lease=session.lease)
-        if (
-            result.passed
-            and spec.effects is not Effects.NONE
-            and (snapshot := session.workspace.snapshot(step.name))
-        ):
-            StepExecution.objects.filter(pk=execution.pk).update(snapshot=snapshot)
+        session.execute(execution, spec, close=lambda result: self._close(execution, spec, attempt, result))
         return True
+
+    def _close(
+        self, execution: StepExecution, spec: StepSpec, attempt: AutoFixRun | None, result: ExecutionResult
+    ) -> None:
+        """Close the execution, its step and the attempt that it was: together, so that no crash lies between them."""
+        session, step = self.session, execution.step
+        passed = result.end == ExecutionEnd.EXITED and result.exit_code == 0
+        snapshot = session.workspace.snapshot(step.name) if passed and spec.effects is not Effects.NONE else None
+        target = StepStatus.SUCCEEDED if passed else StepStatus.FAILED
+        with transaction.atomic():
+            code, now = exit_code_of(result), timezone.now()
+            move_step(step, target, lease=session.lease, last_exit_code=code, finished_at=now)
+            close_execution(execution, result, snapshot=snapshot or "")
+            if attempt:
+                outcome = AttemptOutcome.SUCCEEDED if passed else AttemptOutcome.FAILED
+                budgets.finish_attempt(attempt, outcome, lease=session.lease)
 
     def _after_lost_effect(self, step: BuildStep, spec: StepSpec) -> Next | None:
         """A step with external effects whose last execution was lost is neither run again blind nor passed."""
@@ -385,12 +424,8 @@ class MetaBuilderOrchestratorV3:
     def _execute(self, step: BuildStep, context: dict[str, Any]) -> dict[str, Any]:
         policy = context.get("retry_policy") or self.retry_policy
         lease = take_lease(step.run_id)
-        with (
-            lease.heartbeat(),
-            opened(lease, progress=context.get("progress"), wait=True, policy=policy) as session,
-        ):
-            if session:
-                _Loop(session, only=step).go()
+        with lease.heartbeat():
+            _work(lease, progress=context.get("progress"), wait=True, policy=policy, only=step)
         step.refresh_from_db()
         return step_result(step)
 
@@ -405,10 +440,16 @@ def step_result(step: BuildStep) -> dict[str, Any]:
     return {
         "success": success,
         "auto_fix_outcome": outcome,
-        "signal": run.first_signal,
+        "signal": next((_signal(attempt) for attempt in attempts), None),
         "attempts": [attempt_record(attempt) for attempt in attempts],
         "gate_id": str(gate.pk) if gate else None,
     }
+
+
+def _signal(attempt: AutoFixRun) -> dict[str, Any]:
+    seen = (attempt.decision or {}).get("inputs", {}).get("signal", {})
+    facts = {name: seen.get(name) for name in ("confidence", "message")}
+    return {"type": attempt.signal_type, **facts}
 
 
 __all__ = ["LeaseBusy", "MetaBuilderOrchestratorV3", "advance"]

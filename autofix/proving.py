@@ -6,22 +6,28 @@ history), L3 every earlier check still passes, L4 no new findings.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from django.db import Error as DatabaseTrouble
 from django.db import transaction
+from django.db.models import Max
 
 from autofix import guard
 from autofix.decision import Candidate
 from autofix.failures import FailureSignal, FailureType
-from autofix.fixers.base import CannotFix, CommandResult, Failure, Fixer, Proposal, TrialResult
+from autofix.fixers.base import CannotFix, CommandResult, Failure, Fixer, Proposal, TrialResult, Trials
 from autofix.models import AutoFixRun, FixTrial
-from autofix.session import RunSession, StepResult
+from autofix.session import RunSession, StepResult, Stopped
 from autofix.signals_of import signal_of
+from metabuilder.audit.chain import storable
+from metabuilder.audit.redaction import redact
 from metabuilder.builds.changes import FileChange
 from metabuilder.builds.environments import Aside, Environments
+from metabuilder.builds.errors import LeaseLost, MetabuilderError
 from metabuilder.builds.models import BuildStep
 from metabuilder.builds.plans import Effects, Plan, StepKind, StepSpec
 from metabuilder.builds.states import Purpose, StepStatus
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from metabuilder.builds.candidates import CandidateDiff, FrozenCandidate, TrialMark
+
+logger = logging.getLogger("autofix")
 
 SHOWN_DIFF_BYTES = 64 * 1024
 SET_UP_KINDS = frozenset({StepKind.SETUP, StepKind.INSTALL})
@@ -62,6 +70,23 @@ class Proof:
     @property
     def progressed(self) -> bool:
         return self.passed or self.moved_on is not None
+
+    def told(self) -> TrialResult:
+        """What its fixer learns of it."""
+        return TrialResult(
+            passed=self.progressed, reason=self.reason, signal=self.signal, step=self.failed_step, log=self.log
+        )
+
+
+def _next(trials: Trials, result: TrialResult | None = None) -> Proposal:
+    """Ask a fixer for its next proposal. What it raises of its own is its failure, not the run's."""
+    try:
+        return next(trials) if result is None else trials.send(result)
+    except (CannotFix, StopIteration, MetabuilderError, DatabaseTrouble):
+        raise
+    except Exception as error:  # the boundary: fixers are other people's code, found through entry points
+        logger.exception("a fixer failed")
+        raise CannotFix(f"the fixer failed: {type(error).__name__}: {error}") from error
 
 
 @dataclass(kw_only=True)
@@ -112,10 +137,10 @@ class CandidateWork:
     candidate: Candidate
     attempt: AutoFixRun
     last_reason: str = "the fixer made no proposal"
-    number: int = 0
+    used: int = 0  # trials of this work; an attempt that people approved later, or a crash cut, has earlier ones
+    propose: bool = False  # people decide about what passes, so everything is put back in any case
     started_at: float = field(default_factory=time.monotonic)
     approved: bool = False  # a person allowed the candidate, so what it names is vouched for
-    _mark: TrialMark | None = None
     _aside: Aside | None = None  # the environments of before, while a trial builds its own
 
     def work_off(self, fixer: Fixer) -> Proof | None:
@@ -127,17 +152,17 @@ class CandidateWork:
         session, workspace = self.session, self.session.workspace
         bench = SessionBench(session=session, spec=self.failure.step, step=self.step)
         best: Proof | None = None
-        mark = self._mark = workspace.begin_trial()
+        mark = workspace.begin_trial()
         trials = fixer.trials(self.candidate, self.failure, bench)
         try:
             trial = self._charge_trial()
-            proposal = next(trials)
+            proposal = _next(trials)
             while True:
                 proof = self._try(proposal, mark)
                 self._record(trial, proof)
                 self.last_reason = proof.reason
                 if proof.progressed and not proposal.keep_looking and proof.verdict.allowed:
-                    return self._accept(proof)
+                    return self._accept(proof, mark)
                 self._put_back(mark)
                 if proof.progressed and not proof.verdict.allowed and proof.verdict.action == "gate":
                     return proof
@@ -145,25 +170,24 @@ class CandidateWork:
                     best = proof
                 if not self._may_try_again():
                     break
+                mark = workspace.begin_trial()
                 trial = self._charge_trial()
-                proposal = trials.send(
-                    TrialResult(
-                        passed=proof.progressed,
-                        reason=proof.reason,
-                        signal=proof.signal,
-                        step=proof.failed_step,
-                        log=proof.log,
-                    )
-                )
+                proposal = _next(trials, proof.told())
         except StopIteration:
             self._drop(trial)
         except CannotFix as error:
             self.last_reason = str(error)
-            FixTrial.objects.filter(pk=trial.pk).update(reason=str(error))
+            FixTrial.objects.filter(pk=trial.pk).update(reason=storable(str(error)))
+        except LeaseLost:
+            raise  # the files are another holder's now
+        except BaseException:
+            if session.lease.renew():
+                self._put_back(mark)
+            raise
         finally:
             trials.close()
         self._put_back(mark)
-        return self._apply_best(best, mark) if best else None
+        return self._apply_best(best) if best else None
 
     def apply_approved(self, proposal: Proposal, frozen: FrozenCandidate | None) -> Proof | None:
         """Apply exactly what a person approved, and prove it. None, and the tree as before, where it fails."""
@@ -172,41 +196,49 @@ class CandidateWork:
         try:
             if frozen:
                 self.session.workspace.apply_frozen(frozen)
+            proof = self._try(proposal, mark, approved=True)
         except CandidateDoesNotApply as error:
             self.last_reason = str(error)
+            FixTrial.objects.filter(pk=trial.pk).update(reason=storable(str(error)))
+            self._put_back(mark)
             return None
-        proof = self._try(proposal, mark, approved=True)
+        except Stopped:
+            self._put_back(mark)
+            raise
         return self._keep_or_drop(trial, proof, mark)
 
-    def _apply_best(self, best: Proof, mark: TrialMark) -> Proof | None:
+    def _apply_best(self, best: Proof) -> Proof | None:
+        mark = self.session.workspace.begin_trial()
         trial = self._charge_trial()
-        if best.frozen:
-            self.session.workspace.apply_frozen(best.frozen)
-        return self._keep_or_drop(trial, self._try(best.proposal, mark), mark)
+        try:
+            if best.frozen:
+                self.session.workspace.apply_frozen(best.frozen)
+            proof = self._try(best.proposal, mark)
+        except Stopped:
+            self._put_back(mark)
+            raise
+        return self._keep_or_drop(trial, proof, mark)
 
     def _keep_or_drop(self, trial: FixTrial, proof: Proof, mark: TrialMark) -> Proof | None:
         self._record(trial, proof)
         self.last_reason = proof.reason
         if proof.progressed:
-            return self._accept(proof)
+            return self._accept(proof, mark)
         self._put_back(mark)
         return None
 
-    def withdraw(self, proof: Proof) -> None:
-        """Take back what `work_off` left applied: a person decides about it first."""
-        if self._mark:
-            self._put_back(self._mark)
-
-    def _accept(self, proof: Proof) -> Proof:
-        if self._aside:
+    def _accept(self, proof: Proof, mark: TrialMark) -> Proof:
+        if self.propose:
+            self._put_back(mark)
+        elif self._aside:
             Environments(self.session.workspace).discard(self._aside)
             self._aside = None
         return proof
 
     def _may_try_again(self) -> bool:
         settings = self.session.settings
-        if self.number >= settings.max_trials_per_attempt:
-            self.last_reason += f"; all {self.number} trials of this attempt are used"
+        if self.used >= settings.max_trials_per_attempt:
+            self.last_reason += f"; all {self.used} trials of this attempt are used"
             return False
         if time.monotonic() - self.started_at >= settings.max_fix_seconds:
             self.last_reason += f"; the {settings.max_fix_seconds:g} s of this attempt are used"
@@ -215,13 +247,15 @@ class CandidateWork:
 
     def _charge_trial(self) -> FixTrial:
         """Every trial is on record before it starts, so that a crash cannot give it back."""
-        self.number += 1
-        self.session.progress.tell("trial_started", candidate=self.candidate, number=self.number)
+        self.session.check_kill_switch()
+        self.used += 1
+        self.session.progress.tell("trial_started", candidate=self.candidate, number=self.used)
         with transaction.atomic():
             self.session.lease.hold()
+            last = self.attempt.trials.aggregate(last=Max("number"))["last"] or 0
             return FixTrial.objects.create(
                 attempt=self.attempt,
-                number=self.number,
+                number=last + 1,
                 candidate=self.candidate.key,
                 summary=self.candidate.title,
             )
@@ -229,10 +263,10 @@ class CandidateWork:
     def _drop(self, trial: FixTrial) -> None:
         """The fixer had nothing more to try: what was charged for it was not used."""
         trial.delete()
-        self.number -= 1
+        self.used -= 1
 
     def _record(self, trial: FixTrial, proof: Proof) -> None:
-        text = proof.diff.text[:SHOWN_DIFF_BYTES]
+        text = storable(redact(proof.diff.text)[:SHOWN_DIFF_BYTES])
         with transaction.atomic():
             self.session.lease.hold()
             FixTrial.objects.filter(pk=trial.pk).update(
@@ -242,7 +276,7 @@ class CandidateWork:
                 guard_verdict=verdict_record(proof.verdict),
                 ladder_level=proof.level,
                 passed=proof.progressed,
-                reason=proof.reason,
+                reason=storable(proof.reason),
                 seconds=time.monotonic() - self.started_at,
             )
         self.session.progress.tell(
@@ -275,15 +309,13 @@ class CandidateWork:
 
     def _guard(self, proposal: Proposal, files: tuple[FileChange, ...]) -> guard.Verdict:
         settings = self.session.settings
-        verdict = guard.check_changes(
-            files,
-            limits=FORMATTING_LIMITS if proposal.formatting else guard.GuardLimits(),
-            protected=settings.protected_paths,
-            vouched=(*proposal.vouched, *self._vouched_by_a_person()),
-        )
-        findings = verdict.findings
+        vouched = (*proposal.vouched, *self._vouched_by_a_person())
+        limits = FORMATTING_LIMITS if proposal.formatting else guard.GuardLimits()
+        findings = guard.check_changes(
+            files, limits=limits, protected=settings.protected_paths, vouched=vouched
+        ).findings
         if proposal.plan is not None:
-            findings += guard.check_plan(self.failure.plan, proposal.plan).findings
+            findings += guard.check_plan(self.failure.plan, proposal.plan, vouched=vouched).findings
         if settings.guard_action == "refuse":  # this tenant wants no such patch even proposed
             findings = tuple(replace(finding, action=guard.Action.REFUSE) for finding in findings)
         return guard.Verdict(findings)
@@ -312,9 +344,7 @@ class CandidateWork:
                     return failed
                 return self._failed(proof, *broken, f"it moves the failure on, but breaks {broken[0].name}")
         if broken := self._broken_check(plan, done):
-            return self._failed(
-                proof, broken[0], broken[1], f"{broken[0].name} was green and fails now", level=2
-            )
+            return self._failed(proof, broken[0], broken[1], f"{broken[0].name} was green and fails now", level=2)
         proven_by = f"{name} passes" + (" twice" if times == 2 else "")
         return replace(proof, level=3, reason=proven_by, executions=tuple(done))
 

@@ -22,7 +22,8 @@ _TRAVIS_TIME = re.compile(
 )
 _SECTION = re.compile(rb"section_(?:start|end):\d+:[\w.-]+(?:\[[^\]\n]*\])?(?:\r|\x1b?\[0K)*")
 _ESCAPES = re.compile(
-    rb"\x1b\][^\x07\n]{0,500}(?:\x07|\x1b\\)|\x1b_bk;[^\x07\n]{0,60}\x07|\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]"
+    rb"\x1b\][^\x07\n]{0,500}(?:\x07|\x1b\\)|\x1b_bk;[^\x07\n]{0,60}\x07"
+    rb"|\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[()][A-Z0-9]|\x1b[=>]"
     rb"|\[(?:\d{1,3}(?:;\d{1,3}){0,4})?m(?=[^\w]|[A-Z0-9]|$)|\[0K"
 )
 _OVERWRITTEN = re.compile(rb"(?m)^[^\n]*\r(?=[^\r\n])")
@@ -37,13 +38,12 @@ _PREFIX = re.compile(
     rb"|\[(?:task |vcs |taskcluster )?" + _TIME + rb"\][ \t]*|\[\d\d:\d\d:\d\d(?:\.\d+)?\][ \t]"
     rb"|\d\d:\d\d:\d\d(?:[.,]\d{3})?[ \t]+(?:(?:INFO|ERROR|WARNING|CRITICAL) - )?"
     rb"|(?:[\w.-]{2,40}(?:_|-)\d{1,3}[ ]+|[\w.-]{2,30} {2,20})\|[ ](?=\S)"
-    rb"|#\d{1,3} \d{1,5}\.\d{1,3}[ ]|#\d{1,3} (?=ERROR)|[ \t]+\[(?:junit|javac|java|exec|apply|groovyc|scalac|testng|mkdir)\][ ]?"
+    rb"|#\d{1,3} \d{1,5}\.\d{1,3}[ ]|#\d{1,3} (?=ERROR)"
+    rb"|[ \t]+\[(?:junit|javac|java|exec|apply|groovyc|scalac|testng|mkdir)\][ ]?"
     rb"|##\[(?:error|debug)\]|::error[^:\n]{0,300}::)+"
 )
 _LONG_LINE = re.compile(rb"(?m)^[^\n]{%d,}" % LINE_BYTES)
-_CLOSING = frozenset(
-    (b"after_failure", b"after_script", b"after_success", b"after_deploy", b"before_cache", b"cache")
-)
+_CLOSING = frozenset((b"after_failure", b"after_script", b"after_success", b"after_deploy", b"before_cache", b"cache"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,7 @@ class Block:
 
     first_line: int
     text: bytes
-    closing: tuple[tuple[int, bool], ...] = field(
-        default=()
-    )  # (line, begins) of Travis folds that run after the build
+    closing: tuple[tuple[int, bool], ...] = field(default=())  # (line, begins) of Travis folds that run after the build
 
 
 def blocks(log: str | bytes | LogReader) -> Iterator[Block]:

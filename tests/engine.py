@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+
+from django.db import connections
+from django.utils import timezone
 
 from approvals.models import ApprovalGate
 from approvals.services import approve_gate, reject_gate
@@ -181,3 +188,53 @@ def plug_in(monkeypatch, *plugged) -> None:
     """Make these the only fixers there are, as if their entry points were installed."""
     monkeypatch.setattr(fixers, "all_fixers", lambda: plugged)
 
+
+
+def kill_engine(build: Build, arrange: Callable[[Callable[[], None]], Told | None], **options: Any) -> None:
+    """Advance a run in a process of its own that kills itself (SIGKILL) where `arrange` says.
+
+    `arrange(die)` runs there first: it patches something to call `die`, or returns a listener that does. The lease
+    is then let expire, as its time would.
+    """
+    connections.close_all()  # the child must not share them
+    child = os.fork()
+    if not child:
+        try:
+            listener = arrange(lambda: os.kill(os.getpid(), signal.SIGKILL))
+            orchestrator.advance(build.run.pk, wait=True, progress=listener, **options)
+        finally:
+            os._exit(1)  # it was not killed: the status below says so
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), "the engine ended before the point where it was to be killed"
+    BuildRun.objects.filter(pk=build.run.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def at(event: str, *, number: int = 1, **facts: Any) -> Callable[[Callable[[], None]], Told]:
+    """For `kill_engine`: die when `event` is told for the `number`-th time with these facts."""
+
+    def arrange(die: Callable[[], None]) -> Told:
+        class Deadly(Told):
+            def tell(self, name: str, /, **told: Any) -> None:
+                super().tell(name, **told)
+                same = [t for e, t in self.events if e == event and facts.items() <= t.items()]
+                if name == event and len(same) == number:
+                    die()
+
+        return Deadly()
+
+    return arrange
+
+
+def after(owner: Any, name: str) -> Callable[[Callable[[], None]], None]:
+    """For `kill_engine`: die when a call of `owner.name` has returned."""
+
+    def arrange(die: Callable[[], None]) -> None:
+        original = getattr(owner, name)
+
+        def dying(*args: Any, **kwargs: Any) -> Any:
+            original(*args, **kwargs)
+            die()
+
+        setattr(owner, name, dying)
+
+    return arrange

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -16,6 +17,8 @@ from autofix.fixers.moved import MovedDependencyFixer
 from autofix.fixers.requirement import RequirementFixer
 from autofix.fixers.stubs import NodeTypesFixer, StubsFixer
 from autofix.fixers.style_tools import STYLE_FIXERS
+
+logger = logging.getLogger("autofix")
 
 GROUP = "metabuilder.fixers"
 BUILT_IN: tuple[Fixer, ...] = (
@@ -52,5 +55,10 @@ def fixer_named(name: str) -> Fixer:
 
 def candidates_for(failure: Failure) -> list[Candidate]:
     """What all fixers could do about a failure, the least risky first."""
-    found = [candidate for fixer in all_fixers() for candidate in fixer.candidates(failure)]
+    found: list[Candidate] = []
+    for fixer in all_fixers():
+        try:
+            found += fixer.candidates(failure)
+        except Exception:  # the boundary: a plug-in that cannot read a strange project is no reason to stop
+            logger.exception("the fixer %s failed", fixer.name)
     return sorted(found, key=lambda candidate: candidate.risk)

@@ -19,7 +19,11 @@ _TYPES = frozenset((FailureType.SCHEMA_MIGRATION, FailureType.RUNTIME))
 _HEADS = re.compile(r"Multiple head revisions are present|Multiple heads are present|multiple heads")
 _PENDING = re.compile(r"New upgrade operations detected")
 _GLOBAL_OPTIONS = frozenset(("-c", "--config", "-n", "--name", "-x"))
-_ADDING = words("create_table add_column create_index f")
+_ADDING = words("create_table add_column create_index")
+_ON_TABLE = words(
+    "create_table drop_table rename_table add_column drop_column alter_column create_index drop_index bulk_insert "
+    "create_unique_constraint create_foreign_key create_check_constraint create_primary_key drop_constraint"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ def _is_operation(call: ast.Call, tables: Mapping[str, str]) -> bool:
     target = call.func
     if not isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Name):
         return False
-    return target.value.id in tables or (target.value.id == "op" and target.attr != "batch_alter_table")
+    return target.value.id in tables or (target.value.id == "op" and target.attr not in ("batch_alter_table", "f"))
 
 
 def _operation(call: ast.Call, tables: Mapping[str, str]) -> tuple[str, str, str]:
@@ -136,8 +140,8 @@ def why_not_merge(revisions: Mapping[str, Revision]) -> str | None:
 
 
 def _clash(one: tuple[str, str, str], other: tuple[str, str, str]) -> bool:
-    if not one[1] or not other[1]:
-        return "f" not in (one[0], other[0])  # raw SQL and the like: the order may matter
+    if not {one[0], other[0]} <= _ON_TABLE:
+        return True  # raw SQL and the like: the order may matter
     return one[1] == other[1] and (not {one[0], other[0]} <= _ADDING or one[2] == other[2])
 
 

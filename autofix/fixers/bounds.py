@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tomlkit
@@ -15,10 +15,19 @@ from autofix.fixers import declarations, project
 from autofix.fixers.base import CannotFix, Failure
 from autofix.fixers.declarations import Manifest
 from autofix.fixers.installs import Install, installs
+from autofix.fixers.requirement import pins_exactly
+from autofix.fixers.requirement_text import name_of
 from metabuilder.builds.plans import Plan
 
 CONSTRAINTS = "constraints.txt"
 BUILD_CONSTRAINTS = "constraints-build.txt"
+
+
+def pinned_exactly(root: Path, found: Sequence[Install]) -> frozenset[str]:
+    """What the installed lists, or the installing commands themselves, pin to one version."""
+    lines = [line for m in declarations.installed_manifests(root, found) for line in declarations.declared(root, m)]
+    lines += [word for install in found for word in install.packages]
+    return frozenset(name for line in lines if (name := name_of(line)) and pins_exactly([line]))
 
 
 def write_bounds(root: Path, failure: Failure, limits: Mapping[str, str], reason: str) -> tuple[Plan | None, set[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
@@ -206,6 +206,15 @@ def built_here(root: Path, env: str | None) -> set[str]:
     """Canonical names of the distributions that were built from a directory: the project itself, for one."""
     local = [d for d in installed(root, env) if "dir_info" in (d.read_text("direct_url.json") or "")]
     return {canonicalize_name(d.name) for d in local if d.name}
+
+
+def requirements_of(root: Path, env: str | None, names: Collection[str]) -> set[str]:
+    """What installed distributions of these names require directly, as far as it is installed."""
+    present, found = versions(root, env), set[str]()
+    for distribution in installed(root, env):
+        if distribution.name and canonicalize_name(distribution.name) in names:
+            found |= {canonicalize_name(re.split(r"[^\w.-]", line)[0]) for line in distribution.requires or ()}
+    return found & present.keys()
 
 
 def is_importable(root: Path, env: str | None, module: str) -> bool:

@@ -7,7 +7,7 @@ that matter; only if none can be found, the date itself.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,8 +17,8 @@ from autofix import replanning
 from autofix.decision import Candidate, Strategy
 from autofix.failures import FailureType
 from autofix.fixers.base import Bench, CannotFix, Failure, Proposal, TrialResult, Trials
-from autofix.fixers.bounds import write_bounds, write_build_bounds
-from autofix.fixers.installs import environment, installs, python_of, versions
+from autofix.fixers.bounds import pinned_exactly, write_bounds, write_build_bounds
+from autofix.fixers.installs import environment, installs, python_of, requirements_of, versions
 from autofix.fixers.releases import Releases, below, dates_around, just_above
 from autofix.fixers.requirement import refresh_locks
 from autofix.fixers.suspects import Suspect, find_suspects, has_hard_evidence
@@ -27,6 +27,8 @@ from metabuilder.builds.plans import Plan
 _TYPES = frozenset((FailureType.RUNTIME, FailureType.TEST_ASSERT, FailureType.INFRA, FailureType.UNKNOWN))
 _MAX_TRIALS = 8
 _FOR_DATES = 3  # trials kept for resolving as of a date
+_MOST_NAMED = 5
+_END_OF_LOG = 3000  # characters in which the failing call and its arguments stand
 _UNSOLVABLE = ("No solution found", "ResolutionImpossible", "Failed to build", "unsatisfiable")
 
 
@@ -44,6 +46,7 @@ class _Search:
     ladders: dict[str, Iterator[str]] = field(default_factory=dict)
     asked: set[Suspect] = field(default_factory=set)
     seen: dict[str, None] = field(default_factory=dict)
+    pinned: frozenset[str] = frozenset()  # exactly, by the project: these cannot have moved
     spent: int = 0
 
     def releases(self, name: str) -> Releases:
@@ -99,13 +102,14 @@ class MovedDependencyFixer:
                 key=f"{self.name}:{first}",
                 fixer=self.name,
                 strategy=Strategy.PATCH,
-                title=f"Hold {first} below the release that broke this",
+                title=f"Hold back the releases that broke {first}",
                 risk=3,
             )
         ]
 
     def trials(self, candidate: Candidate, failure: Failure, bench: Bench) -> Trials:
         search = _Search(failure, bench, environment(failure.plan, bench.root), datetime.now(UTC))
+        search.pinned = pinned_exactly(bench.root, installs(failure.plan, bench.root))
         yield from _by_bounds(search)
         yield from _by_date(search)
         raise CannotFix("neither a bound on what the failure names nor the releases of an earlier date help")
@@ -136,7 +140,7 @@ def _choose(search: _Search, log: str) -> Suspect | None:
     bound_before = [Suspect(name) for name in reversed(search.limits)]
     for suspect in [*find_suspects(search.bench.root, search.env, log), *bound_before]:
         search.seen[suspect.distribution] = None
-        if suspect.distribution in search.hopeless:
+        if suspect.distribution in search.hopeless or (suspect.distribution in search.pinned and not suspect.building):
             continue
         limit = search.next_bound(suspect)
         if limit is not None:
@@ -154,14 +158,20 @@ def _try(search: _Search, suspect: Suspect) -> Generator[Proposal, TrialResult, 
     search.spent += 1
     reason = f"Newer releases break this project: {_what(suspect) if suspect.module else suspect.distribution} changed."
     plan, places = _write(search, reason)
-    bounds = ", ".join(f"{name}{limit}" for name, limit in {**search.build_limits, **search.limits}.items())
     proposal = Proposal(
-        summary=f"Hold {bounds} ({', '.join(sorted(places))})",
+        summary=f"Hold {_listed({**search.build_limits, **search.limits})} ({', '.join(sorted(places))})",
         plan=plan,
         rebuild=True,
         vouched=tuple({**search.build_limits, **search.limits}),
     )
     return (yield proposal)
+
+
+def _listed(limits: Mapping[str, str]) -> str:
+    named = [f"{name}{limit}" for name, limit in limits.items()]
+    return ", ".join(named[:_MOST_NAMED]) + (
+        f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    )
 
 
 def _write(search: _Search, reason: str) -> tuple[Plan | None, set[str]]:
@@ -206,25 +216,64 @@ def _by_date(search: _Search) -> Trials:
 
 
 def _narrow(search: _Search, date: datetime) -> Trials:
-    """From a date that works to bounds on the distributions that the failures named, then on all that changed much."""
-    present = versions(search.bench.root, search.env)
-    for names in (list(search.seen), [name for name in present if name not in search.seen]):
-        for name in names:
-            version = search.releases(name).at(date)
-            limit = just_above(version, present.get(name)) if version and version != present.get(name) else None
-            if limit:
-                search.limits[canonicalize_name(name)] = limit
-        if not search.limits or search.spent >= _MAX_TRIALS:
+    """From a date that works to bounds: on what the failures named, then on what that requires, then on all."""
+    search.limits.clear()
+    for names in _circles(search):
+        limits = _limits_at(search, names, date)
+        if not limits or limits.keys() == search.limits.keys():
             continue
-        search.spent += 1
-        plan, places = _write(
-            search, f"These releases were current on {date:%Y-%m-%d}, and newer ones break this project."
-        )
-        result = yield Proposal(
-            summary=f"Hold {len(search.limits)} distributions ({', '.join(sorted(places))})",
-            plan=plan,
-            rebuild=True,
-            vouched=tuple(search.limits),
-        )
-        if result.passed:
+        search.limits = limits
+        if (yield from _hold(search, date)):
+            yield from _halve(search, date)
+            return
+
+
+def _circles(search: _Search) -> Iterator[list[str]]:
+    """Distributions in growing circles around what the failures named; first those that the failure's end mentions."""
+    root, env, named = search.bench.root, search.env, list(search.seen)
+    end = search.failure.log[-_END_OF_LOG:].lower()
+    near = sorted(requirements_of(root, env, named) - set(named))
+    yield named
+    yield [*named, *(name for name in near if name in end)]
+    yield [*named, *near]
+    yield list(versions(root, env))
+
+
+def _limits_at(search: _Search, names: Sequence[str], date: datetime) -> dict[str, str]:
+    present, limits = versions(search.bench.root, search.env), dict[str, str]()
+    for name in names:
+        version = search.releases(name).at(date) if name not in search.pinned else None
+        limit = just_above(version, present.get(name)) if version and version != present.get(name) else None
+        if limit:
+            limits[canonicalize_name(name)] = limit
+    return limits
+
+
+def _hold(search: _Search, date: datetime) -> Generator[Proposal, TrialResult, bool]:
+    """Try the bounds in force; a better set may follow, so a pass is kept in mind, not settled for."""
+    if search.spent >= _MAX_TRIALS:
+        return False
+    search.spent += 1
+    plan, places = _write(search, f"These were current on {date:%Y-%m-%d}; newer releases break this project.")
+    result = yield Proposal(
+        summary=f"Hold {', '.join(f'{n}{limit}' for n, limit in search.limits.items())} ({', '.join(sorted(places))})"[
+            :200
+        ],
+        plan=plan,
+        rebuild=True,
+        keep_looking=True,
+        vouched=tuple(search.limits),
+    )
+    return result.passed
+
+
+def _halve(search: _Search, date: datetime) -> Trials:
+    """Leave out half of the bounds as long as the step passes without them."""
+    while len(search.limits) > 1:
+        whole, half = search.limits, len(search.limits) // 2
+        for part in (list(whole)[:half], list(whole)[half:]):
+            search.limits = {name: whole[name] for name in part}
+            if (yield from _hold(search, date)):
+                break
+        else:
             return

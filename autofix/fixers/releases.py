@@ -15,6 +15,7 @@ _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 _MODULE = re.compile(r"^[A-Za-z_][\w.]*$")
 _CLOSE = timedelta(days=2)
 _MAX_STEPS = 14
+_BUILD_SECONDS = 40  # for a release that has no wheel
 _PROBE = """
 import importlib, sys
 module, attribute = sys.argv[1], sys.argv[2]
@@ -59,11 +60,12 @@ class Releases:
         key = f"{version} {module} {attribute}"
         if key not in self._has:
             wanted = shlex.quote(f"{self.distribution}=={version}")
+            python = shlex.quote(self.python)
+            install = f'uv pip install -q --no-deps --target "$d" --python {python}'
             command = (
                 "d=$(mktemp -d) && trap 'rm -rf \"$d\"' EXIT && "
-                f'uv pip install -q --no-deps --target "$d" --python {shlex.quote(self.python)} {wanted} && '
-                f'PYTHONPATH="$d" PYTHONDONTWRITEBYTECODE=1 {shlex.quote(self.python)} -W ignore '
-                f"-c {shlex.quote(_PROBE)} "
+                f"{{ {install} --only-binary :all: {wanted} || timeout {_BUILD_SECONDS} {install} {wanted}; }} && "
+                f'PYTHONPATH="$d" PYTHONDONTWRITEBYTECODE=1 {python} -W ignore -c {shlex.quote(_PROBE)} '
                 f"{shlex.quote(module)} {shlex.quote(attribute or '')}"
             )
             self._has[key] = bool(_MODULE.match(module)) and self.bench.run(command, timeout=90).ok

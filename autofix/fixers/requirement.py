@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -15,6 +16,8 @@ from autofix.fixers import declarations, names, project
 from autofix.fixers.base import Bench, CannotFix, Failure, Proposal, Trials
 from autofix.fixers.declarations import Manifest
 from autofix.fixers.installs import environment, installs, is_importable, python_of, versions
+from autofix.fixers.releases import Releases, below
+from autofix.fixers.requirement_text import bounded
 
 # The start of a Python identifier path inside the quotes that Python, pytest and mypy write.
 _NO_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '?([A-Za-z_][\w.]*)'?")
@@ -130,19 +133,21 @@ def pins_exactly(requirements: Sequence[str]) -> bool:
     return bool(requirements) and all(_PIN.match(line) for line in requirements)
 
 
-def declare(bench: Bench, failure: Failure, distribution: str, *, development: bool) -> str:
+def declare(bench: Bench, failure: Failure, distribution: str, *, development: bool, limit: str | None = None) -> str:
     """Declare a distribution in the manifest that suits it; returns where. Raises CannotFix."""
     manifests = declarations.installed_manifests(bench.root, installs(failure.plan, bench.root))
     manifest = choose_manifest(manifests, development=development)
     if manifest is None:
         raise CannotFix("no step of the plan installs a file in which requirements are declared")
-    return declare_in(bench, failure, manifest, distribution)
+    return declare_in(bench, failure, manifest, distribution, limit)
 
 
-def declare_in(bench: Bench, failure: Failure, manifest: Manifest, distribution: str) -> str:
+def declare_in(bench: Bench, failure: Failure, manifest: Manifest, distribution: str, limit: str | None = None) -> str:
     """Declare a distribution in the style of a manifest; returns where. Raises CannotFix."""
     requirement = declared_elsewhere(bench.root, distribution) or distribution
-    if pins_exactly(declarations.declared(bench.root, manifest)):
+    if limit:
+        requirement = bounded(requirement, limit) or f"{distribution}{limit}"
+    elif pins_exactly(declarations.declared(bench.root, manifest)):
         requirement = newest_version(bench, failure, distribution) or requirement
     source = declarations.source_of(bench.root, manifest.path) if manifest.kind == "requirements" else None
     if source:
@@ -203,13 +208,17 @@ class RequirementFixer:
     def trials(self, candidate: Candidate, failure: Failure, bench: Bench) -> Trials:
         env = environment(failure.plan, bench.root)
         wanted: dict[str, bool] = {}
+        limits: dict[str, str] = {}
         missing = find_missing(bench.root, env, failure.log, failure.signal.details.get("module"))
         for _ in range(_MAX_TRIALS):
             new = {item.distribution or item.module: item.tests_only for item in missing}
             if not set(new) - set(wanted):
-                raise CannotFix("the step still fails, and no further module is missing")
+                limits |= _last_releases_with(missing, failure, bench, limits)
             wanted |= new
-            places = {declare(bench, failure, name, development=tests) for name, tests in wanted.items()}
+            places = {
+                declare(bench, failure, name, development=tests, limit=limits.get(name))
+                for name, tests in wanted.items()
+            }
             refresh_locks(bench)
             result = yield Proposal(
                 summary=f"Declare {', '.join(wanted)} in {', '.join(sorted(places))}",
@@ -222,3 +231,19 @@ class RequirementFixer:
             if unknown:
                 raise CannotFix(f"then {', '.join(unknown)} is missing, for which nobody vouches")
         raise CannotFix(f"{_MAX_TRIALS} rounds, and modules are still missing")
+
+
+def _last_releases_with(
+    missing: Sequence[Missing], failure: Failure, bench: Bench, known: Mapping[str, str]
+) -> dict[str, str]:
+    """Bounds for what was declared and still lacks its module: the newest release dropped it. Raises CannotFix."""
+    found = {}
+    for item in missing:
+        if item.distribution and item.distribution not in known:
+            releases = Releases(bench, item.distribution, python_of(failure.plan, bench.root))
+            first = releases.first_without(item.module, None, failure.committed_at, datetime.now(UTC))
+            if first:
+                found[item.distribution] = below(first)
+    if not found:
+        raise CannotFix("the step still fails, and no further module is missing")
+    return found

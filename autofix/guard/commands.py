@@ -21,7 +21,7 @@ _NEUTRALISERS = (
     (r"(?<!\|)\|\s*(?:tee|cat|head|tail|grep|true|less|xargs|sed|awk|wc|sort"
      r"|:)\b", "a pipe hides its exit status"),
     (r"\|&", "a pipe hides its exit status"),
-    (r"\bif\s+(?:!\s*)?[^;\n]*;?\s*(?:\n\s*)?then\s+(?:true|:"
+    (r"\bif\s[^;\n]{0,300};?\s{0,80}\bthen\s+(?:true|:"
      r"|echo)", "its exit status only chooses a branch"),
     (r"\b(?:while|until)\s+!?\s*\S", "its exit status only ends a loop"),
     (r"\b(?:timeout|nohup|setsid|disown|eval|alias|unalias|function)\b", "it is wrapped in something else"),

@@ -252,6 +252,8 @@ def _from_setup_py(content: str) -> Packages:
 def _from_go_mod(content: str) -> Packages:
     found: Packages = {}
     for line in content.splitlines():
+        if len(line) > 500:  # no module has such a name
+            continue
         match = re.match(r"\s*(?:(require|replace)\s+)?([\w.-]+\.[\w.-]+/\S+|[\w.-]+\.[a-z]+)\s+(?:=>\s*)?(\S+)", line)
         if match:
             key = f"{match[2]} replaced" if "=>" in line else match[2]

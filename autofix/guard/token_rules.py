@@ -12,7 +12,7 @@ from autofix.guard.config_rules import means_the_same
 from autofix.guard.verdict import ChangedText, Finding
 
 _TOKEN = re.compile(
-    r"""(?P<comment>/\*.*?\*/|//[^\n]*)
+    r"""(?P<comment>/\*.*?(?:\*/|\Z)|//[^\n]*)
       |(?P<string>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)
       |(?P<word>[\w$@]+)|(?P<mark>[^\s\w])""",
     re.VERBOSE | re.DOTALL,
@@ -43,7 +43,7 @@ _TESTS = re.compile(
     r"|@(?:Parameterized)?Test\b|\[(?:Fact|Theory|Test)\w*|\bdef\s+test_\w+|\bTEST(?:_F)?\("
 )
 _SWALLOWS = re.compile(
-    r"catch\s*(?:\([^)]*\))?\s*\{\s*(?:(?://[^\n]*|/\*.*?\*/)\s*)*(?:return\s*(?:null|undefined|true|false|0"
+    r"catch\s*(?:\([^)]*\))?\s*\{\s*(?:(?://[^\n]*|/\*.{0,300}?\*/)\s*){0,9}(?:return\s*(?:null|undefined|true|false|0"
     r"|\{\}|\[\])?\s*;?\s*)?\}"
     r"|\.catch\(\s*(?:\(\s*\w*\s*\)|\w+)\s*=>\s*(?:\{\s*\}|null|undefined|\(\s*\{?\s*\}?\s*\)|void 0)\s*\)"
     r"|\brescue\s+(?:nil|StandardError\s*$|=>\s*\w+\s*\n\s*end)"

@@ -17,6 +17,18 @@ from autofix.patterns.rule import Rule
 
 RULES: tuple[Rule, ...] = tuple(
     rule
-    for table in (machine, network, python, javascript, jvm, native, scripting, containers, databases, scanners, governance)
+    for table in (
+        machine,
+        network,
+        python,
+        javascript,
+        jvm,
+        native,
+        scripting,
+        containers,
+        databases,
+        scanners,
+        governance,
+    )
     for rule in table.RULES
 )

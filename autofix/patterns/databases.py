@@ -1,10 +1,13 @@
 """Schemas and migrations: Django, Alembic, Rails, Prisma, Flyway, Liquibase, Laravel, Ecto, goose, and SQL itself."""
 
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CAUSE, CRASH, FINDING, VERDICT, Rule
 from autofix.signals import FailureType as T
 
 S = T.SCHEMA_MIGRATION
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     # Django
     Rule("django.conflicting", "django", S, CAUSE, r"Conflicting migrations detected; multiple leaf nodes", "CommandError: Conflicting migrations detected; multiple leaf nodes in the migration graph:"),

@@ -1,10 +1,13 @@
 """Git, its hosts and hooks, admission, cloud permissions and other rules of the house."""
 
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CAUSE, FINDING, VERDICT, Rule
 from autofix.signals import FailureType as T
 
 P = T.POLICY
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     # Pushes and branches
     Rule("github.ruleset", "github", P, VERDICT + 3, r"GH013: Repository rule violations|GH006: Protected branch update failed|GH00[1-9]: |protected branch hook declined|Cannot (?:update|delete|force-push to) th(?:is|e) protected (?:ref|branch)|This branch must not contain merge commits|Changes must be made through a pull request|Required status check|At least \d+ approving review|Commits must have (?:valid|verified) signatures|review is required by", "remote: error: GH013: Repository rule violations found for refs/heads/main."),

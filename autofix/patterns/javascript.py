@@ -1,8 +1,11 @@
 """JavaScript and TypeScript: Node, package managers, bundlers, test runners, linters, compilers."""
 
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CAUSE, CRASH, FINDING, MENTION, STARTUP, VERDICT, Rule
 from autofix.signals import FailureType as T
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     # Node and package managers
     Rule("node.cannot-find-module", "node", T.RUNTIME, FINDING + 2, r"(?:^|\s)(?:Error: )?Cannot find (?:module|package) ['\"`](?P<module>[^'\"`\n]{1,200})['\"`]", "Error: Cannot find module '@hapi/wreck'", replan=True),

@@ -1,10 +1,13 @@
 """Java, Kotlin, Scala, Groovy, Clojure: compilers, Maven, Gradle, sbt, ant, tests, linters."""
 
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, VERDICT, Rule
 from autofix.signals import FailureType as T
 
 _JAVA = r"(?P<file>[^\s:\[]+\.(?:java|kt|kts|groovy|scala|aj))"
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     # Compilers
     Rule("javac.finding", "javac", T.TYPECHECK, FINDING + 4, r"^(?:\[?ERROR\]? )?(?:e: )?" + _JAVA + r":(?P<line>\d+)(?::\d+)?: (?:error: |')", "src/a/B.java:38: error: incompatible types: A cannot be converted to B"),

@@ -1,8 +1,11 @@
 """Go, Rust, C and C++, Swift and Objective-C: compilers, package tools, tests, linters."""
 
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CRASH, FINDING, HINT, MENTION, VERDICT, Rule
 from autofix.signals import FailureType as T
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     # Go
     Rule("go.compile", "go", T.TYPECHECK, FINDING + 4, r"^(?:vet: )?(?P<file>\.{0,2}[\w./@-]+\.go):(?P<line>\d+):(?:\d+:)? (?:undefined: |undeclared name|cannot use |declared and not used|\S+ declared (?:and|but) not used|\S+ imported and not used|imported and not used|not enough arguments|too many arguments|missing return|assignment mismatch|invalid operation|cannot assign|cannot call|cannot convert|cannot infer|syntax error|\S+ redeclared|undefined \(|missing method|unknown field|no new variables|non-\w+ |\S+ undefined|multiple-value|impossible type|invalid (?:argument|receiver|recursive)|duplicate |label |unreachable|expected |mismatched types|could not import|package \S+ is not in|unexpected |missing ',')", "./main.go:12:5: undefined: foo"),
@@ -28,7 +31,7 @@ RULES = (
     Rule("misspell.finding", "misspell", T.LINT, FINDING, r"^(?P<file>\S+):(?P<line>\d+):\d+:? (?:corrected )?\"\w+\" (?:is a misspelling of|to) \"\w+\"", 'README.md:3:5: "langauge" is a misspelling of "language"'),
     Rule("gocyclo.finding", "gocyclo", T.LINT, CRASH + 4, r"^\d{2,3} \w+ \S+ (?P<file>\S+\.go):(?P<line>\d+):\d+$", "23 main (*Server).run main.go:12:1"),
     # Rust
-    Rule("rustc.error", "rustc", T.TYPECHECK, FINDING + 5, r"^error\[(?P<code>E\d{4})\]: ", "error[E0308]: mismatched types"),
+    Rule("rustc.error", "rustc", T.TYPECHECK, FINDING + 5, r"(?:^|: )error\[(?P<code>E\d{4})\]: ", "error[E0308]: mismatched types"),
     Rule("rustc.verdict", "rustc", T.TYPECHECK, VERDICT - 4, r"^error: (?:could not compile|aborting due to \d*\s*(?:previous )?errors?|Could not compile|expected (?:one of|expression|item|`)|cannot find (?:macro|attribute|derive)|unresolved import|mismatched closing|this file contains an unclosed|no rules expected|proc-macro derive)", "error: could not compile `app` (bin \"app\") due to 2 previous errors", summary=True),
     Rule("clippy.finding", "clippy", T.LINT, VERDICT + 1, r"#\[(?:deny|warn)\(clippy::(?P<code>\w+)\)\]|rust-clippy/(?:master|v?[\d.]+|stable)/index\.html#/?(?P<code2>\w+)|`-D clippy::(?P<code3>[\w-]+)`|requested on the command line with `-D clippy|error: could not compile .{0,60}clippy", "   = help: for further information visit https://rust-lang.github.io/rust-clippy/master/index.html#needless_return"),
     Rule("rust.deny-warnings", "rustc", T.LINT, VERDICT - 2, r"`-D (?P<code>(?:unused|dead|deprecated|missing|non|rustdoc|unreachable|warnings)[\w:-]*)` implied by `-D warnings`|note: `#\[deny\(warnings\)\]`|requested on the command line with `-D (?P<code2>(?:unused|dead|deprecated|missing|non|rustdoc|unreachable|warnings)[\w:-]*)`", "   = note: `-D unused-imports` implied by `-D warnings`"),
@@ -68,6 +71,7 @@ RULES = (
     Rule("cpplint.finding", "cpplint", T.LINT, FINDING + 4, r"^(?P<file>\S+?)(?::|\()(?P<line>\d+)\)?:  .{3,300}\[(?P<code>\w+/\w+)\] \[\d\]|^Total errors found: [1-9]\d*", "a.cpp:3:  Missing space after ,  [whitespace/comma] [3]"),
     Rule("cppcheck.finding", "cppcheck", T.LINT, FINDING + 2, r"^\[?(?P<file>[\w./\\-]+\.\w{1,4}):(?P<line>\d+)(?::\d+)?\]?: ?(?:\((?:error|warning|style|performance|portability|information)(?:, \w+)?\) |(?:style|performance|portability): )|\[(?P<code>[a-z]\w+)\]$", "[a.c:12]: (style) Variable 'x' is assigned a value that is never used.", needs_tool="cppcheck|lint|static|analy"),
     Rule("checkpatch", "checkpatch", T.LINT, FINDING, r"^total: \d+ errors, \d+ warnings, (?:\d+ checks, )?\d+ lines checked|^(?:ERROR|WARNING|CHECK):(?P<code>[A-Z_]{4,}): ", "total: 2 errors, 3 warnings, 120 lines checked"),
+    Rule("gfortran.place", "gfortran", T.TYPECHECK, FINDING, r"^(?P<file>\S+\.[fF](?:\d\d|or|pp)?):(?P<line>\d+):\d+:$|^f951: |^Error: .{3,200} at \(1\)", "a.f90:3:5:"),
     # Swift and Apple
     Rule("swift.error", "swiftc", T.TYPECHECK, FINDING + 4, r"^(?:❌ +)?(?P<file>/?\S+\.swift):(?P<line>\d+):\d+: error: ", "/x/A.swift:3:5: error: cannot find 'foo' in scope"),
     Rule("xcode.verdict", "xcodebuild", T.RUNTIME, MENTION, r"^\*\* (?:BUILD|ARCHIVE|ANALYZE|EXPORT) FAILED \*\*|^xcodebuild: error: ", "** BUILD FAILED **"),

@@ -5,6 +5,9 @@ from autofix.signals import FailureType as T
 
 _AT = r"^(?P<file>[^\s:][^:\n]{0,250}\.(?:pyi?|ipynb)):(?P<line>\d+)(?::\d+)?"
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     # The interpreter
     Rule("py.module-not-found", "python", T.RUNTIME, FINDING + 2, r"\bModuleNotFoundError: No module named (?P<module>['\"]?[\w.]+['\"]?)", "E   ModuleNotFoundError: No module named 'yaml.cyaml'", replan=True),
@@ -16,7 +19,7 @@ RULES = (
     Rule("py.no-module-main", "python", T.RUNTIME, FINDING, r"^\S*python[\d.]*(?:\.exe)?: (?:No module named (?P<module>[\w.]+)|Error while finding module specification for|can't open file )", "python3: can't open file '/app/manage.py': [Errno 2] No such file or directory"),
     Rule("py.syntax-error", "python", T.RUNTIME, CRASH + 2, r"^(?:E\s+)?(?:SyntaxError|IndentationError|TabError): ", "SyntaxError: invalid syntax"),
     Rule("py.named-exception", "python", T.RUNTIME, CRASH, r"^(?:E\s+)?(?:Attribute|Name|Type|Value|Key|Index|Lookup|FileNotFound|IsADirectory|NotADirectory|FileExists|ZeroDivision|Overflow|Recursion|Runtime|NotImplemented|Unicode\w*|UnboundLocal|OS|IO|EOF|Environment|Buffer|System|Arithmetic)Error\b", "NameError: name 'test_path' is not defined"),
-    Rule("py.dotted-exception", "python", T.RUNTIME, CRASH - 2, r"^(?:E\s+)?(?:[a-z_]\w*\.)+[A-Z]\w*(?:Error|Exception|Failure|Warning|NotFound|Invalid\w*|Missing\w*|DoesNotExist)\b(?::|$)", "django.core.exceptions.ImproperlyConfigured2Error: x"),
+    Rule("py.dotted-exception", "python", T.RUNTIME, MENTION + 8, r"^(?:E\s+)?(?:[a-z_]\w*\.)+[A-Z]\w*(?:Error|Exception|Failure|Warning|NotFound|Invalid\w*|Missing\w*|DoesNotExist)\b(?::|$)", "django.core.exceptions.ImproperlyConfigured2Error: x"),
     Rule("py.any-exception", "python", T.RUNTIME, MENTION + 8, r"^[A-Z]\w{2,60}(?:Error|Exception|NotFound|Exit|Interrupt)(?:: .{0,300})?$", "DistributionNotFound: elementtree"),
     Rule("py.traceback", "python", T.RUNTIME, MENTION, r"^\s*Traceback \(most recent call last\):", "Traceback (most recent call last):"),
     Rule("py.fatal", "python", T.RUNTIME, FINDING, r"^Fatal Python error: (?P<signal>Segmentation fault|Aborted|Bus error)?", "Fatal Python error: Segmentation fault"),

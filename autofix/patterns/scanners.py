@@ -1,10 +1,13 @@
 """Security scanners, audits and secret detectors; licence and other policy checks that read dependencies."""
 
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CRASH, FINDING, VERDICT, Rule
 from autofix.signals import FailureType as T
 
 S = T.SECURITY
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     Rule("bandit.finding", "bandit", S, VERDICT + 2, r"^>> Issue: \[(?P<code>B\d{3}):|\b(?P<code2>B\d{3})\[bandit\]|^\s*Severity: (?:Low|Medium|High)\s+Confidence: (?:Low|Medium|High)", ">> Issue: [B602:subprocess_popen_with_shell_equals_true] subprocess call with shell=True identified"),
     Rule("bandit.custom", "bandit", S, FINDING + 4, r"^(?P<file>\S+\.py):(?P<line>\d+)(?::\d+)?: ?\[?(?P<code>B[1-7]\d{2})\b", "app/a.py:5: B105: Possible hardcoded password", needs_tool="bandit|security"),

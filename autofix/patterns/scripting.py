@@ -1,8 +1,11 @@
 """Ruby, PHP, Perl, .NET, Elixir and Erlang, Haskell and other languages; linters of texts and configuration."""
 
-from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, STARTUP, VERDICT, Rule
+from autofix.patterns.rule import CAUSE, CRASH, FINDING, MENTION, STARTUP, VERDICT, Rule
 from autofix.signals import FailureType as T
 
+# One rule is one row, however long its pattern.
+# ruff: noqa: E501
+# fmt: off
 RULES = (
     # Ruby
     Rule("ruby.load-error", "ruby", T.RUNTIME, FINDING + 2, r"\(LoadError\)|^LoadError: |cannot load such file -- (?P<module>[\w./-]+)", "/usr/lib/ruby/kernel_require.rb:55:in `require': cannot load such file -- bundler (LoadError)"),
@@ -69,6 +72,7 @@ RULES = (
     Rule("dotnet.test-verdict", "dotnet", T.TEST_ASSERT, VERDICT, r"^(?:Failed!  - Failed:|\s*Test Run Failed\.|Total tests: \d+.{0,60}Failed: [1-9]|\s+Failed: +[1-9]\d*$)|^\s*Tests run: \d+, Errors: \d+, Failures: [1-9]|Failed: [1-9]\d*, Passed: \d+, Skipped", "Failed!  - Failed:     1, Passed:    10, Skipped:     0, Total:    11"),
     Rule("dotnet.test-id", "dotnet", T.TEST_ASSERT, FINDING - 2, r"^\s+(?:Failed|X) (?P<test>[\w.]+(?:\(.{0,120}\))?) \[[\d<, ]+ ?m?s\]|^\s+(?P<test2>[\w.+]+(?:\(.{0,120}\))?) \[FAIL\]", "  Failed App.Tests.Foo.Bar [12 ms]"),
     Rule("xunit.assert", "xunit", T.TEST_ASSERT, CRASH, r"^\s*(?:Assert\.\w+\(\) Failure|Expected: .{1,100} But was:|Xunit\.Sdk\.\w+Exception|NUnit\.Framework\.AssertionException|Shouldly\.\w+)", "Assert.Equal() Failure"),
+    Rule("nunit.verdict", "nunit", T.TEST_ASSERT, VERDICT, r"^\s*Overall result: Failed|^\s*Test Count: \d+, Passed: \d+, Failed: [1-9]\d*", "  Test Count: 10, Passed: 9, Failed: 1, Warnings: 0, Inconclusive: 0, Skipped: 0"),
     Rule("dotnet.unhandled", "dotnet", T.RUNTIME, FINDING - 4, r"^Unhandled exception(?:\.| at|:| Exception)|^System\.\w[\w.]*Exception: ", "Unhandled exception. System.NullReferenceException: Object reference not set to an instance of an object."),
     Rule("powershell.error", "powershell", T.RUNTIME, CRASH - 8, r"^\s*\+ (?:CategoryInfo|FullyQualifiedErrorId)\s+: |^(?:ParserError|RuntimeException|MethodInvocationException|ParameterBindingException): ", "    + CategoryInfo          : ObjectNotFound: (x:String) [], ItemNotFoundException"),
     Rule("pester.verdict", "pester", T.TEST_ASSERT, VERDICT, r"^Tests Passed: \d+, Failed: [1-9]\d*|^\[-\] .{3,200}\d+m?s", "Tests Passed: 10, Failed: 1, Skipped: 0"),
@@ -100,7 +104,7 @@ RULES = (
     Rule("zig.error", "zig", T.TYPECHECK, FINDING, r"^(?P<file>\S+\.zig):(?P<line>\d+):\d+: error: ", "src/main.zig:3:5: error: use of undeclared identifier 'x'"),
     Rule("nim.error", "nim", T.TYPECHECK, FINDING, r"^(?P<file>\S+\.nim)\((?P<line>\d+), \d+\) Error: ", "/x/a.nim(3, 5) Error: undeclared identifier: 'x'"),
     Rule("crystal.error", "crystal", T.TYPECHECK, CRASH, r"^(?:Error: |In \S+\.cr:\d+:\d+$|Showing last frame)", "In src/a.cr:3:5", needs_tool="crystal|shards"),
-    Rule("solidity.error", "solc", T.TYPECHECK, FINDING, r"^(?:DeclarationError|TypeError|ParserError|CompilerError|Error HH600|Error \(\d{4}\)): ?|--> \S+\.sol:\d+:\d+", "DeclarationError: Undeclared identifier.", needs_tool="solc|hardhat|forge|truffle|contract|compile"),
+    Rule("solidity.error", "solc", T.TYPECHECK, FINDING, r"^(?:Error: )?(?:\S+: )?(?:DeclarationError|TypeError|ParserError|CompilerError|Error HH600|Error \(\d{4}\)): ?|--> \S+\.sol:\d+:\d+", "DeclarationError: Undeclared identifier.", needs_tool="solc|hardhat|forge|truffle|contract|compile"),
     Rule("protoc.error", "protoc", T.TYPECHECK, CRASH, r"^(?P<file>\S+\.proto):(?P<line>\d+):\d+: ", 'a.proto:3:5: "Foo" is not defined.'),
     Rule("buf.breaking", "buf", T.POLICY, FINDING, r"^(?P<file>\S+\.proto):\d+:\d+:(?:Previously present|Field \"|Enum value|Message \").{1,200}", "a.proto:3:5:Previously present field \"1\" was deleted."),
     Rule("latex.error", "latex", T.RUNTIME, CRASH, r"^! (?:LaTeX Error|Undefined control sequence|Emergency stop|Missing|Package \w+ Error)|^==> Fatal error occurred", "! LaTeX Error: File `foo.sty' not found."),
@@ -126,9 +130,9 @@ RULES = (
     Rule("checkmake", "checkmake", T.LINT, CRASH, r"^\s*(?P<code>minphony|phonydeclared|maxbodylength)\s", "minphony    Missing required phony target \"all\"   21"),
     Rule("whitespace.diff", "git", T.LINT, FINDING + 1, r"^(?P<file>\S+):(?P<line>\d+): (?:trailing whitespace|new blank line at EOF|space before tab in indent|leftover conflict marker|indent with spaces)|added new lines with trailing whitespace", "a.py:3: trailing whitespace."),
     Rule("tests.count", "", T.TEST_ASSERT, FINDING + 3, r"(?i)^\W*[1-9]\d* (?:(?:unit |integration |e2e |acceptance )?(?:tests?|specs?|test cases?|checks|examples|scenarios|assertions) )?failed\b[.:!]?$|^\W*(?:[1-9]\d*|some|one or more) (?:of \d+ )?(?:unit |integration |e2e |acceptance )?(?:tests?|specs?|test cases?|scenarios) (?:have |has )?failed\b|^\W*(?:tests? |total |# )?fail(?:ed|ures?)(?: tests)?\s*[:=]\s*[1-9]\d*$|^\d+ tests?,? .{0,60}\b[1-9]\d* (?:failed|failures?)\b|^Found errors in Test_\w+|^TEST FAILED|^(?:The following|These) tests? (?:have )?failed", "3 of 120 tests failed"),
-    Rule("tests.mozilla", "mochitest", T.TEST_ASSERT, VERDICT, r"\bTEST-UNEXPECTED-(?:FAIL|TIMEOUT|ERROR|PASS|NOTRUN|CRASH) \| (?P<test>[^|]{1,300}) \|", "TEST-UNEXPECTED-FAIL | dom/test_a.html | expected 1, got 2"),
+    Rule("tests.mozilla", "mochitest", T.TEST_ASSERT, VERDICT, r"\bTEST-UNEXPECTED-(?:FAIL|ERROR|PASS|CRASH) \| (?P<test>[^|]{1,300}) \|", "TEST-UNEXPECTED-FAIL | dom/test_a.html | expected 1, got 2"),
     Rule("format.drift", "", T.LINT, FINDING, r"(?i)(?:files?|code|sources?) (?:is|are|was|were) not (?:correctly |properly )?formatted|not formatted (?:correctly|properly)|(?:formatting|format|style|lint(?:ing)?) (?:check|errors?|issues?|violations?|problems?) (?:has |have |were |was )?(?:failed|found|detected)|needs? (?:to be )?(?:re)?formatt(?:ed|ing)|(?:run|please run|try running) [`'\"]?.{2,40}(?:fmt|format|prettier|black|lint --fix)[`'\"]? .{0,60}(?:to fix|to format|and commit)|lint(?:er|ing)? (?:has )?failed", "The following files are not formatted correctly:"),
-    Rule("generic.finding", "", T.LINT, FINDING - 1, r"^(?P<file>[\w./\\@+-]{1,200}\.\w{1,10}|[A-Za-z]:\\[^:\n]{1,200}|Dockerfile|Makefile)(?::|\()(?P<line>\d+)(?:[:,]\d+)?(?:-\d+(?::\d+)?)?\)?:? ?\s*\S.{2,300}", "lib/a.xyz:12:5: something is wrong here", typed_by_tool=True),
+    Rule("generic.finding", "", T.LINT, FINDING - 1, r"^(?:[\w-]{2,20}:? )?(?P<file>[\w./\\@+-]{1,200}\.\w{1,10}|[A-Za-z]:\\[^:\n]{1,200}|Dockerfile|Makefile)(?::|\()(?P<line>\d+)(?:[:,]\d+)?(?:-\d+(?::\d+)?)?\)?:? ?\s*\S.{2,300}", "lib/a.xyz:12:5: something is wrong here", typed_by_tool=True),
     Rule("generic.finding-indented", "", T.LINT, FINDING - 5, r"^\s+(?:line )?(?P<line>\d+)(?:[:,]\s?(?:col )?\d+)?:?\s+(?:error|warning|info|style|convention|refactor|suggestion|hint|E|W|C|R|✖|⚠|×)\b:?\s+\S.{2,300}", "  12:5  error  Something is wrong  some-rule", typed_by_tool=True),
-    Rule("generic.count", "", T.LINT, CRASH + 4, r"(?i)^\W*(?:found |total:? |there (?:are|were) |detected )?[1-9]\d* (?:(?:total|new|unique|potential|lint(?:er|ing)?|style|formatting|security|type|critical|high|medium|low) )*(?:issues?|problems?|errors?|violations?|offen[cs]es?|findings?|warnings?|smells?|alerts?|vulnerabilit(?:y|ies))\b.{0,80}$", "Found 12 issues in 3 files", typed_by_tool=True, summary=True),
+    Rule("generic.count", "", T.LINT, CRASH + 4, r"(?i)^\W*(?:error: )?(?:found |total:? |there (?:are|were) |detected )?[1-9]\d* (?:(?:total|new|unique|potential|lint(?:er|ing)?|style|formatting|security|type|critical|high|medium|low) )*(?:issues?|problems?|errors?|violations?|offen[cs]es?|findings?|warnings?|smells?|alerts?|vulnerabilit(?:y|ies))\b.{0,80}$", "Found 12 issues in 3 files", typed_by_tool=True, summary=True),
 )

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, connection, models
-from django.db.models import F, Q
+from django.db import Error as DatabaseTrouble
+from django.db import connection, models
+from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
 from metabuilder.builds.errors import LeaseBusy, LeaseLost, RunNotFound
@@ -57,9 +58,10 @@ class Lease:
         self.lost.set()
         return False
 
-    def release(self) -> None:
-        """Give the run up. Does nothing where it was lost already."""
-        self._ours().update(lease_expires_at=None, lease_owner="")
+    def release(self, *, failed: bool = False) -> None:
+        """Give the run up. Does nothing where it was lost already. `failed`: as if this holder had died."""
+        lost_holders = F("lost_holders") + 1 if failed else 0
+        self._ours().update(lease_expires_at=None, lease_owner="", lost_holders=lost_holders)
 
     @contextmanager
     def heartbeat(self) -> Iterator[None]:
@@ -67,12 +69,14 @@ class Lease:
         stop = threading.Event()
         thread = threading.Thread(target=self._beat, args=(stop,), name=f"lease-{self.run_id}", daemon=True)
         thread.start()
+        failed = True
         try:
             yield
+            failed = False
         finally:
             stop.set()
             thread.join()
-            self.release()
+            self.release(failed=failed)
 
     def _beat(self, stop: threading.Event) -> None:
         ttl = settings.METABUILDER_LEASE_SECONDS
@@ -81,18 +85,22 @@ class Lease:
             while not stop.wait(BEAT_SECONDS):
                 now = timezone.now()
                 try:
-                    if self._ours().filter(cancel_requested_at__isnull=False).exists():
+                    wish = self._ours().values_list("cancel_requested_at").first()
+                    if wish is None:
+                        return
+                    if wish[0]:
                         self.cancelled.set()
                     if now - renewed > timedelta(seconds=ttl / 4):
                         if not self.renew():
                             return
                         renewed = now
-                except DatabaseError:
+                except DatabaseTrouble:
                     connection.close()  # a fresh connection at the next beat
                     if timezone.now() - renewed > timedelta(seconds=ttl):
-                        self.lost.set()  # we can no longer know that it is ours
                         return
         finally:
+            if not stop.is_set():
+                self.lost.set()  # whatever ended this thread: from here on nobody knows that the run is ours
             connection.close()
 
 
@@ -104,7 +112,11 @@ def take_lease(run_id: UUID | str) -> Lease:
     """Take the run, raising LeaseBusy while somebody else's lease has not expired. One UPDATE: of two, one wins."""
     free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=timezone.now())
     taken = BuildRun.objects.filter(free, pk=run_id).update(
-        fence=F("fence") + 1, lease_owner=process_name(), lease_expires_at=_expiry()
+        fence=F("fence") + 1,
+        lease_owner=process_name(),
+        lease_expires_at=_expiry(),
+        # A lease that ran out was not given back: its holder died.
+        lost_holders=F("lost_holders") + Case(When(lease_expires_at__isnull=False, then=1), default=0),
     )
     fence = BuildRun.objects.filter(pk=run_id).values_list("fence", flat=True).first()
     if fence is None:

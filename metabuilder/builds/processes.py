@@ -144,9 +144,14 @@ def end_all(
 
 
 def carriers(token: str) -> list[Process]:
-    """Return the processes whose environment carries the run token, with everything below them."""
-    mark = f"{RUN_TOKEN_VARIABLE}={token}".encode() + b"\0"
-    marked = {process.pid for process in all_processes() if mark in _environment(process.pid)}
+    """Return the processes whose environment carries the run token, with everything below them.
+
+    A token `a:b` is also found as `a`: a run's token stands for those of all its holders.
+    """
+    mark = f"{RUN_TOKEN_VARIABLE}={token}".encode()
+    marks = (mark + b"\0", mark + b":")
+    environments = ((process.pid, _environment(process.pid)) for process in all_processes())
+    marked = {pid for pid, environment in environments if any(mark in environment for mark in marks)}
     mine = _self_and_ancestors()
     return [process for process in below(marked - mine) if process.pid not in mine]
 

@@ -55,12 +55,14 @@ def requeue_lost() -> list[UUID]:
     # A message that a worker has taken has its lock far ahead (the queue's own redelivery), so it counts as gone.
     queued = OrmQ.objects.filter(pk=OuterRef("wake_message"), lock__lte=now)
     unheld = Q(lease_expires_at__isnull=True, wake_at__lt=now - LOST_AFTER) | Q(lease_expires_at__lt=now)
+    # Somebody asked to cancel just when the holder let the run wait, and the message found it still held.
+    cancelled = Q(lease_expires_at__isnull=True, cancel_requested_at__lt=now - LOST_AFTER)
+    waits = Q(status__in=[RunStatus.WAITING_RETRY, RunStatus.WAITING_APPROVAL], wake_at__gt=now) | Q(
+        status=RunStatus.WAITING_APPROVAL, wake_at__isnull=True
+    )
     lost = (
         BuildRun.objects.active()
-        .filter(unheld, hold=False, foreground=False)
-        .exclude(status__in=[RunStatus.WAITING_RETRY, RunStatus.WAITING_APPROVAL], wake_at__gt=now)
-        .exclude(status=RunStatus.WAITING_APPROVAL, wake_at__isnull=True)
-        .filter(~Exists(queued))
+        .filter(cancelled | unheld & ~waits, ~Exists(queued), hold=False, foreground=False)
         .values_list("pk", flat=True)
     )
     found = list(lost[:500])

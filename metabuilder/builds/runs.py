@@ -137,6 +137,7 @@ def retry_run(run: BuildRun, *, actor: User | None, foreground: bool = False) ->
         finished_at=None,
         deadline_at=None,
         cancel_requested_at=None,
+        lost_holders=0,
         foreground=foreground,
     )
     reopen_steps(run)

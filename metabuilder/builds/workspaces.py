@@ -17,6 +17,7 @@ from pathlib import Path
 from metabuilder.builds import candidates, sources, workspace_setup
 from metabuilder.builds.candidates import CandidateDiff, FrozenCandidate, TrialMark
 from metabuilder.builds.environments import restore_left_aside
+from metabuilder.builds.errors import LeaseLost
 from metabuilder.builds.git import Repository
 from metabuilder.builds.safe_paths import remove_tree
 from metabuilder.builds.sources import PROTECTED_BRANCHES, Source
@@ -224,7 +225,24 @@ class Workspace:
         self.files.restore(mark.tree, mark.beside, mark.made)
         self.places.trial_file.unlink(missing_ok=True)
 
+    def keep_trial(self) -> None:
+        """The candidate stays as it is: `recover` no longer undoes it."""
+        self.places.trial_file.unlink(missing_ok=True)
+
     # Going back
+
+    def return_to(self, head: str) -> None:
+        """Make `head` the tip of the branch again, and the files with it; products of steps stay.
+
+        For a takeover: what is on record counts, not what a killed process did to the branch after it.
+        """
+        change = self.files.diff(self.head_commit, head)
+        try:
+            tree = self.files.overlay(self._last.tree, self.files.transplant(self._last.tree, change))
+        except CandidateDoesNotApply:
+            tree = self._tree_of(head)
+        self._record(tree, f"return to {head}", {self.branch_ref: head})
+        self.files.restore(tree)
 
     def reset_to(self, commit: str) -> None:
         """Make the non-ignored files as in `commit`. Ignored files stay.
@@ -274,11 +292,15 @@ class Workspace:
         """
         mark = self.begin_trial()
         undo = self.files.diff(self.head_commit, self.base_commit)
-        self.files.switch(self.files.overlay(mark.tree, self.files.transplant(mark.tree, undo)))
         try:
+            self.files.switch(self.files.overlay(mark.tree, self.files.transplant(mark.tree, undo)))
             yield
-        finally:
+        except LeaseLost:
+            raise  # the files are another holder's now
+        except BaseException:
             self.reset_trial(mark)
+            raise
+        self.reset_trial(mark)
 
     # Delivery
 

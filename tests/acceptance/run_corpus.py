@@ -45,7 +45,12 @@ class Verdict:
     outcome: str = "-"
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
+    harm: list[str] = field(default_factory=list)  # those of the faults that no shortcoming excuses
     false_heal: bool = False
+
+    def blame(self, fault: str) -> None:
+        self.faults.append(fault)
+        self.harm.append(fault)
 
 
 def cases(names: list[str] | None = None) -> list[Path]:
@@ -128,9 +133,9 @@ def run_case(path: Path, scratch: Path) -> Verdict:
     (scratch / "heal.log").write_text(progress)
     (scratch / "result.json").write_text(json.dumps(result, indent=2))
     if not result or result.get("error"):
-        verdict.faults.append(f"heal broke (exit {status}): {result.get('error') or progress.strip()[-600:]}")
+        verdict.blame(f"heal broke (exit {status}): {result.get('error') or progress.strip()[-600:]}")
     if tree_hash(source) != before:
-        verdict.faults.append("the source tree was changed")
+        verdict.blame("the source tree was changed")
     if not result:
         return verdict
     verdict.outcome = str(result.get("outcome"))
@@ -140,6 +145,8 @@ def run_case(path: Path, scratch: Path) -> Verdict:
     if checked.returncode:
         verdict.faults.append(f"check.sh: {(checked.stderr or checked.stdout).strip()[-300:]}")
         verdict.false_heal = verdict.outcome == "healed" and checked.returncode == 1
+        if verdict.false_heal:
+            verdict.harm.append("healed, but its check says otherwise")
     return verdict
 
 

@@ -126,7 +126,8 @@ LOGS = [
     "ImportError: cannot import name 'x' from 'y' (/a/site-packages/y/__init__.py)\n",
     "bash: line 1: .venv/bin/ruff: No such file or directory\n",
     "bash: ../../etc/passwd: Permission denied\n",
-    "CommandError: Conflicting migrations detected; multiple leaf nodes in the migration graph: (0002_a, 0002_b in app).\n",
+    "CommandError: Conflicting migrations detected; multiple leaf nodes in the migration graph: "
+    "(0002_a, 0002_b in app).\n",
     "no such column: a.b\n",
     'Library stubs not installed for "x"\nnote: Hint: "python3 -m pip install types-x"\n',
     "Try `npm i --save-dev @types/x` if it exists\n",
@@ -135,7 +136,7 @@ LOGS = [
 ]
 
 
-@pytest.mark.parametrize("type_", [t for t in FailureType])
+@pytest.mark.parametrize("type_", list(FailureType))
 def test_candidates_for__strange_project__never_raises(tmp_path, type_):
     bench = make_project(tmp_path / "p", {})
     for name, content in STRANGE.items():

@@ -124,7 +124,8 @@ def test_name_of__no_requirement__is_none(line):
     ("module", "distribution"),
     [
         ("yaml", "PyYAML"), ("cv2", "opencv-python"), ("sklearn.linear_model", "scikit-learn"), ("PIL.Image", "pillow"),
-        ("bs4", "beautifulsoup4"), ("dateutil.parser", "python-dateutil"), ("dotenv", "python-dotenv"), ("attr", "attrs"),
+        ("bs4", "beautifulsoup4"), ("dateutil.parser", "python-dateutil"), ("dotenv", "python-dotenv"),
+        ("attr", "attrs"),
         ("jwt", "PyJWT"), ("requests", "requests"), ("google.cloud.storage", "google-cloud-storage"),
         ("pkg_resources", "setuptools"), ("reqeusts", None), ("my_private_thing", None),
     ],
@@ -164,7 +165,10 @@ def test_just_above__two_versions__bound_between_them(working, failing, bound):
     assert just_above(working, failing) == bound
 
 
-PACKAGE = '{\n  "name": "x",\n  "dependencies": {\n    "lodash": "4.17.21"\n  },\n  "devDependencies": {\n    "typescript": "5.6.3"\n  }\n}\n'
+PACKAGE = (
+    '{\n  "name": "x",\n  "dependencies": {\n    "lodash": "4.17.21"\n  },\n'
+    '  "devDependencies": {\n    "typescript": "5.6.3"\n  }\n}\n'
+)
 
 
 def test_with_dev_dependency__sorted_and_exact__keeps_order_and_style():

@@ -1,5 +1,8 @@
 """classify_failure on real lines of many tools, on ties and traps, and on hostile input."""
 
+# Log lines are as long as the tools print them.
+# ruff: noqa: E501
+
 import random
 import time
 
@@ -10,6 +13,7 @@ from autofix.failures import Rule, classify_failure
 from autofix.patterns.rule import CAUSE
 
 # (type, step name, log): lines as the tools print them.
+# fmt: off
 REAL_LINES = [
     # TRANSIENT
     (T.TRANSIENT, "install", "curl: (6) Could not resolve host: files.example.org"),
@@ -180,6 +184,8 @@ TIES = [
     ("a 403 that says rate limit", T.RATE_LIMIT, "gh", "HTTP 403: API rate limit exceeded for installation ID 123"),
 ]
 
+# fmt: on
+
 
 @pytest.mark.parametrize(("expected", "step", "log"), [tie[1:] for tie in TIES], ids=[tie[0] for tie in TIES])
 def test_classify_failure__two_readings__follows_the_tie_rules(expected, step, log):
@@ -246,7 +252,9 @@ def test_classify_failure__killed_without_output__names_the_signal_only():
     assert signal.details == {"exit_code": 139, "exit_signal": "SIGSEGV"}
 
 
-@pytest.mark.parametrize(("code", "expected"), [(137, T.INFRA), (126, T.INFRA), (127, T.INFRA), (124, T.UNKNOWN), (1, T.UNKNOWN)])
+@pytest.mark.parametrize(
+    ("code", "expected"), [(137, T.INFRA), (126, T.INFRA), (127, T.INFRA), (124, T.UNKNOWN), (1, T.UNKNOWN)]
+)
 def test_classify_failure__only_an_exit_code__says_what_the_code_says(code, expected):
     assert classify_failure("run", "working\n", exit_code=code).type is expected
 
@@ -286,7 +294,9 @@ def test_classify_failure__deciding_line__is_numbered_in_the_original_log():
 
 
 def test_classify_failure__secret_in_the_deciding_line__is_redacted():
-    signal = classify_failure("push", "fatal: unable to access 'https://me:hunter2secret@git.x/': Could not resolve host: git.x\n")
+    signal = classify_failure(
+        "push", "fatal: unable to access 'https://me:hunter2secret@git.x/': Could not resolve host: git.x\n"
+    )
 
     assert "hunter2secret" not in f"{signal.message}{signal.evidence}"
 

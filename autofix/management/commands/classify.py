@@ -62,9 +62,7 @@ class Command(BaseCommand):
     def _classify_one(self, *, file: str, step: str, kind: str | None, step_command: str | None, exit_code: int | None,
                       **_: Any) -> FailureSignal:  # fmt: skip
         def classified(source: BinaryIO) -> FailureSignal:
-            return classify_failure(
-                step, OpenLog(source), exit_code=exit_code, step_kind=kind, command=step_command
-            )
+            return classify_failure(step, OpenLog(source), exit_code=exit_code, step_kind=kind, command=step_command)
 
         if file == "-":
             return classified(sys.stdin.buffer)

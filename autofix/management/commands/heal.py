@@ -7,14 +7,17 @@ import logging
 import signal
 import sys
 import threading
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from autofix import orchestrator
 from autofix.console import Console
@@ -22,7 +25,7 @@ from autofix.plan_files import plan_for
 from autofix.report import EXIT_STATUS, run_report, write_out
 from metabuilder.builds.accounts import account
 from metabuilder.builds.embedded import ensure_database
-from metabuilder.builds.errors import MetabuilderError
+from metabuilder.builds.errors import LeaseBusy, MetabuilderError
 from metabuilder.builds.models import BuildRun
 from metabuilder.builds.runs import create_run, find_run, request_cancel, retry_run
 from metabuilder.builds.states import RETRYABLE_RUNS, RunStatus
@@ -138,13 +141,24 @@ class Command(BaseCommand):
 
 def resumed(run_id: str, user: User) -> BuildRun:
     """Find the run to go on with; an ended one starts its next iteration."""
-    run = find_run(run_id, user)
+    run = wait_for_lease(find_run(run_id, user))
     if run.status in RETRYABLE_RUNS:
         return retry_run(run, actor=user, foreground=True)
     if run.status == RunStatus.SUCCEEDED:
         raise CommandError(f"run {run.pk} has succeeded; there is nothing to resume", returncode=USAGE)
     BuildRun.objects.filter(pk=run.pk).update(foreground=True)
     run.refresh_from_db()
+    return run
+
+
+def wait_for_lease(run: BuildRun) -> BuildRun:
+    """Wait until a holder that was killed, or is just stopping, has lost the run. LeaseBusy: it lives."""
+    give_up_at = time.monotonic() + settings.METABUILDER_LEASE_SECONDS + 1
+    while run.lease_expires_at and run.lease_expires_at > timezone.now():
+        if time.monotonic() > give_up_at:
+            raise LeaseBusy(run.pk)
+        time.sleep(0.2)
+        run.refresh_from_db()
     return run
 
 

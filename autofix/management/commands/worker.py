@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connection
+from django.db import connection
 
 from approvals.tasks import expire_gates
 from metabuilder.builds import queue
@@ -72,8 +72,8 @@ def _every(stop: threading.Event, seconds: float, work: Any) -> None:
     while not stop.is_set():
         try:
             work()
-        except DatabaseError:
-            logger.exception("the database did not answer; trying again")
+        except Exception:  # the boundary: without this thread lost runs stay lost
+            logger.exception("failed; trying again in %s s", seconds)
             connection.close()
         stop.wait(seconds)
     connection.close()

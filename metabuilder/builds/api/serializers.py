@@ -67,7 +67,9 @@ class NewRunSerializer(serializers.Serializer[Any]):
     tenant = serializers.CharField(
         required=False, max_length=100, help_text="Slug or id; may be left out by members of one tenant."
     )
-    source = serializers.CharField(max_length=2000, validators=[check_source], help_text="URL of a git repository.")
+    source = serializers.CharField(  # type: ignore[assignment]  # a declared field, not Field.source
+        max_length=2000, validators=[check_source], help_text="URL of a git repository."
+    )
     ref = serializers.CharField(
         required=False,
         default="",

@@ -56,6 +56,7 @@ class BuildRun(models.Model):
     fence = models.BigIntegerField(db_default=0)  # rises by one with every lease; only its holder may write
     lease_owner = models.CharField(max_length=200, blank=True, db_default="")
     lease_expires_at = models.DateTimeField(null=True)  # null: nobody holds the run
+    lost_holders = models.PositiveIntegerField(db_default=0)  # in a row that died before they gave the run back
     wake_at = models.DateTimeField(null=True)  # when the latest wake-up is due
     wake_message = models.BigIntegerField(null=True)  # its row in the queue; builds.queue explains
     deadline_at = models.DateTimeField(null=True)
