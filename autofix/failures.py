@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Any
 
 from autofix.context import MARKERS, Context, read_context
 from autofix.facts import facts_of, signal_name
 from autofix.fingerprints import fingerprint
 from autofix.judging import Scored, Verdict, confidence, judge, other_causes, same_cause, speaker
-from autofix.matching import Hit, RuleSet, Tally, tally
+from autofix.matching import Hit, RuleSet, Tally, is_pattern, tally
 from autofix.patterns import RULES
 from autofix.patterns.rule import HINT, MENTION, Rule
 from autofix.reading import blocks
@@ -19,6 +20,7 @@ from metabuilder.audit.redaction import redact
 
 __all__ = ["DETAIL_KEYS", "FailureSignal", "FailureType", "LogLine", "LogReader", "Rule", "classify_failure"]
 
+_TENANTS_OWN = 40
 MESSAGE_CHARACTERS = 300
 EVIDENCE_LINES = 12
 _PEOPLE_DECIDE = (FailureType.SECURITY, FailureType.POLICY)
@@ -47,7 +49,7 @@ def classify_failure(
     """Name the cause of a failed step from its log. Pure; every input gets a signal, this never raises for content.
 
     `artifacts` are names of files the step left (they hint at the tool). `extra_rules` (a tenant's own) rank above the
-    built-in ones; a pattern among them that RE2 refuses raises `re2.error`, so check on save.
+    built-in ones; one whose pattern RE2 refuses is left out.
     """
     about = " ".join(filter(None, (step_name, step_kind, command, *(str(name) for name in artifacts))))
     hits, context, total = _read(logs, about, tuple(extra_rules or ()))
@@ -90,9 +92,11 @@ def _markers() -> RuleSet:
     return RuleSet(MARKERS)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _compiled(rules: tuple[Rule, ...]) -> RuleSet:
-    return RuleSet(rules)
+    """A tenant's rules, raised above the built-in ones. A pattern RE2 refuses is left out: saving it is refused too."""
+    usable = (rule for rule in rules if is_pattern(rule.pattern))
+    return RuleSet([replace(rule, weight=rule.weight + _TENANTS_OWN) for rule in usable])
 
 
 def _signal(verdict: Verdict, context: Context, exit_code: int | None) -> FailureSignal:

@@ -34,15 +34,18 @@ _COPED_WITH = -20.0
 _FARTHEST = 22.0
 
 _WARNING = re2.compile(
-    r"(?i)^\W*(?:npm |yarn |pnpm )?(?:warn(?:ing)?\b|w:|note\b|notice\b|hint:|debug\b|debconf:|.{0,40}console\.warn\b|deprecat|\w+Warning:)"
+    r"(?i)^\W*(?:npm |yarn |pnpm )?(?:warn(?:ing)?\b|w:|note\b|notice\b|hint:|debug\b"
+    r"|debconf:|.{0,40}console\.warn\b|deprecat|\w+Warning:)"
     r"|^(?:\[\w+\] )?\[?(?:WARN|WARNING|INFO|DEBUG)\b|\bDeprecationWarning\b|\bWARN(?:ING)? "
 )
 _HISTORY = re2.compile(
     r"(?i)\bpull request #\d+|^HEAD is now at|^\s*(?:commit [0-9a-f]{7}|author: |merged? (?:branch|pull|remote))"
 )
 _COPED = re2.compile(
-    r"(?i)(?:attempting (?:to )?download|[-;,] (?:now )?installing|will (?:be (?:installed|retried|ignored)|retry|try again)"
-    r"|\bretrying\b|falling back|\b(?:skipping|ignoring|ignored)\b|attempt \d+ of \d+|tries remaining|non-?fatal|continuing)"
+    r"(?i)(?:attempting (?:to )?download|[-;,] (?:now )?installing"
+    r"|will (?:be (?:installed|retried|ignored)|retry|try again)"
+    r"|\bretrying\b|falling back|\b(?:skipping|ignoring|ignored)\b"
+    r"|attempt \d+ of \d+|tries remaining|non-?fatal|continuing)"
 )
 _PASSED = re2.compile(
     r"(?:\.\.\. ?(?:ok|skipped|passed)\b|^\s*(?:✓|✔|√|ok \d+ |PASS |--- PASS|\[ +OK \])|\bPASSED\b|: (?:PASS|OK)$)"

@@ -35,6 +35,15 @@ def _options() -> re2.Options:
     return options
 
 
+def is_pattern(pattern: str) -> bool:
+    """Whether RE2 takes `pattern`."""
+    try:
+        re2.compile(f"(?m){pattern}".encode("utf-8", "replace"), _options())
+    except re2.error:
+        return False
+    return True
+
+
 def _set_of(rules: Sequence[Rule], group: Sequence[int]) -> re2.Set:
     candidates = re2.Set.SearchSet(_options())
     for index in group:

@@ -72,9 +72,9 @@ class Proof:
         return self.passed or self.moved_on is not None
 
     def told(self) -> TrialResult:
-        """What its fixer learns of it."""
+        """What its fixer learns of it: what only moves the failure on has not passed."""
         return TrialResult(
-            passed=self.progressed, reason=self.reason, signal=self.signal, step=self.failed_step, log=self.log
+            passed=self.passed, reason=self.reason, signal=self.signal, step=self.failed_step, log=self.log
         )
 
 
@@ -161,12 +161,13 @@ class CandidateWork:
                 proof = self._try(proposal, mark)
                 self._record(trial, proof)
                 self.last_reason = proof.reason
-                if proof.progressed and not proposal.keep_looking and proof.verdict.allowed:
+                if proof.passed and not proposal.keep_looking and proof.verdict.allowed:
                     return self._accept(proof, mark)
                 self._put_back(mark)
                 if proof.progressed and not proof.verdict.allowed and proof.verdict.action == "gate":
                     return proof
-                if proof.progressed and proposal.keep_looking:
+                # What only moves the failure on is kept for the end: another trial may get all the way.
+                if proof.passed or (proof.moved_on and not (best and best.passed)):
                     best = proof
                 if not self._may_try_again():
                     break

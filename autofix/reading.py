@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import re2
+
 from autofix.signals import LogReader
 
 BLOCK_BYTES = 128 * 1024
@@ -42,6 +44,12 @@ _PREFIX = re.compile(
     rb"|[ \t]+\[(?:junit|javac|java|exec|apply|groovyc|scalac|testng|mkdir)\][ ]?"
     rb"|##\[(?:error|debug)\]|::error[^:\n]{0,300}::)+"
 )
+# A cheap first look for any of these, since most blocks of most logs have none.
+_MAY_HAVE_PREFIX = re2.compile(
+    rb"(?m)^(?:\xef\xbb\xbf|[^\t\n]+\t[^\t\n]+\t|\d{4}-\d\d-\d\d|\[(?:\d|task |vcs |taskcluster )|\d\d:\d\d:\d\d"
+    rb"|[\w.-]+ +\||#\d|[ \t]+\[[a-z]+\]|##\[|::error)"
+)
+_MAY_HAVE_ESCAPES = re2.compile(rb"\x1b|\[[\d;]*m|\[0K")
 _LONG_LINE = re.compile(rb"(?m)^[^\n]{%d,}" % LINE_BYTES)
 _CLOSING = frozenset((b"after_failure", b"after_script", b"after_success", b"after_deploy", b"before_cache", b"cache"))
 
@@ -94,19 +102,31 @@ def _clean(raw: bytes) -> bytes:
         text = _TRAVIS_TIME.sub(b"", _FOLD.sub(b"", text))
     if b"section_" in text:
         text = _SECTION.sub(b"", text)
-    if b"\x1b" in text or b"m" in text:
+    if _MAY_HAVE_ESCAPES.search(text):
         text = _ESCAPES.sub(b"", text)
     if b"\r" in text:
         text = _OVERWRITTEN.sub(b"", text).replace(b"\r", b"")
     if b"\x08" in text:
         text = _BACKSPACES.sub(b"", text)
-    text = _PREFIX.sub(b"", text)
-    text = _LONG_LINE.sub(lambda line: line[0][:HEAD_BYTES] + line[0][HEAD_BYTES - LINE_BYTES :], text)
+    if _MAY_HAVE_PREFIX.search(text):
+        text = _PREFIX.sub(b"", text)
+    if _has_long_line(text):
+        text = _LONG_LINE.sub(lambda line: line[0][:HEAD_BYTES] + line[0][HEAD_BYTES - LINE_BYTES :], text)
     try:
         text.decode()
     except UnicodeDecodeError:
         return text.decode("utf-8", "replace").encode()
     return text
+
+
+def _has_long_line(text: bytes) -> bool:
+    start = 0
+    while len(text) - start > LINE_BYTES:
+        end = text.rfind(b"\n", start, start + LINE_BYTES)
+        if end < 0:
+            return True
+        start = end + 1
+    return False
 
 
 def _closing_folds(raw: bytes, first_line: int) -> Iterator[tuple[int, bool]]:

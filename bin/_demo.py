@@ -73,10 +73,7 @@ def heal(build: dict[str, str]) -> Ending:
 
 
 def what_happened(ending: Ending) -> str:
-    tried = [
-        f"{item['strategy']} on {item['step']}: {item['outcome']}"
-        for item in ending.result.get("attempts", [])
-    ]
+    tried = [f"{item['strategy']} on {item['step']}: {item['outcome']}" for item in ending.result.get("attempts", [])]
     cause = f"{ending.signal.get('type', 'no failure')}: {ending.signal.get('message', '')}"
     return escape("\n".join([cause, *tried]))
 
@@ -110,9 +107,7 @@ def next_steps(endings: list[Ending]) -> str:
     lines += ["[bold]Every attempt[/], its decision and its reason:", *history(endings, manage)]
     if healed := next((e for e in endings if e.outcome == "healed"), None):
         lines += ["", "[bold]A fix[/] is a branch that its repository can fetch:"]
-        lines += [
-            f"  git -C {PROJECTS.relative_to(ROOT) / healed.build['name']} fetch {healed.result['delivered']}"
-        ]
+        lines += [f"  git -C {PROJECTS.relative_to(ROOT) / healed.build['name']} fetch {healed.result['delivered']}"]
     if gate := next((e.gate for e in endings if e.gate), None):
         lines += ["", "[bold]The gate[/] waits for a person. Nothing changes before somebody decides:"]
         lines += [f"  {manage} gates show {gate}"]

@@ -18,9 +18,7 @@ BIN = Path(__file__).resolve().parents[1] / "bin"
 
 
 def environment(data_dir):
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("METABUILDER_", "DJANGO_"))
-    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("METABUILDER_", "DJANGO_"))}
     kept.pop("DATABASE_URL", None)
     return kept | {"METABUILDER_DATA_DIR": str(data_dir)}
 

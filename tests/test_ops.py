@@ -39,9 +39,7 @@ def metric_names(expression):
 def label_names(expression):
     grouped = [name.strip() for labels in GROUPING.findall(expression) for name in labels.split(",")]
     selected = [
-        re.split(r"[=!]", pair)[0].strip()
-        for labels in SELECTOR.findall(expression)
-        for pair in labels.split(",")
+        re.split(r"[=!]", pair)[0].strip() for labels in SELECTOR.findall(expression) for pair in labels.split(",")
     ]
     return {name for name in grouped + selected if name}
 
@@ -58,11 +56,7 @@ def panel_expressions():
 
 EXPRESSIONS = [
     *alert_expressions().items(),
-    *(
-        (title, expression)
-        for title, expressions in panel_expressions().items()
-        for expression in expressions
-    ),
+    *((title, expression) for title, expressions in panel_expressions().items() for expression in expressions),
 ]
 
 
@@ -72,9 +66,7 @@ def scraped(client, db):
     make_history()
     page = client.get("/metrics").content.decode()
     families = text_string_to_metric_families(page)
-    return {
-        family.name + suffix: family for family in families for suffix in SUFFIXES.get(family.type, ("",))
-    }
+    return {family.name + suffix: family for family in families for suffix in SUFFIXES.get(family.type, ("",))}
 
 
 def make_history():
@@ -129,9 +121,7 @@ def test_dashboard__panels__are_the_seven_named_ones():
 
 
 def test_metrics_of_the_design__all__are_watched_by_a_panel():
-    watched = set().union(
-        *(metric_names(each) for expressions in panel_expressions().values() for each in expressions)
-    )
+    watched = set().union(*(metric_names(each) for expressions in panel_expressions().values() for each in expressions))
     assert {re.sub(r"_bucket$", "", name) for name in watched} == {
         "autofix_attempts_total",
         "autofix_backoff_seconds",
@@ -145,9 +135,7 @@ def test_metrics_of_the_design__all__are_watched_by_a_panel():
     }
 
 
-@pytest.mark.skipif(
-    not shutil.which("promtool"), reason="promtool is not installed (Debian package prometheus)"
-)
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed (Debian package prometheus)")
 def test_alerts__histories_of_a_sick_and_a_healthy_service__fire_and_stay_silent():
     rules = ["promtool", "test", "rules", str(OPS / "prometheus/alerts_test.yml")]
     tried = subprocess.run(rules, capture_output=True, text=True)

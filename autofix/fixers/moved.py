@@ -169,9 +169,8 @@ def _try(search: _Search, suspect: Suspect) -> Generator[Proposal, TrialResult, 
 
 def _listed(limits: Mapping[str, str]) -> str:
     named = [f"{name}{limit}" for name, limit in limits.items()]
-    return ", ".join(named[:_MOST_NAMED]) + (
-        f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
-    )
+    more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+    return ", ".join(named[:_MOST_NAMED]) + more
 
 
 def _write(search: _Search, reason: str) -> tuple[Plan | None, set[str]]:

@@ -90,12 +90,9 @@ class MembersAdmin(_ModelAdmin):
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        user = request.user
-        if not (user.is_active and user.is_staff):
+        if not (request.user.is_active and request.user.is_staff):
             return False
-        if obj is not None:
-            return self.get_queryset(request).filter(pk=obj.pk).exists()
-        return user.is_superuser or Membership.objects.filter(user_id=user.pk).exists()
+        return obj is None or self.get_queryset(request).filter(pk=obj.pk).exists()
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -282,24 +279,17 @@ class BuildRunAdmin(MembersAdmin):
 
     @admin.display(description="Failure")
     def failure_shown(self, run: BuildRun) -> SafeString:
-        if not run.first_signal:
+        signal = run.first_signal or {}
+        if not signal:
             return format_html("{}", "none")
-        return format_html("<strong>{type}</strong> ({confidence:.2f}): {message}", **_signal(run.first_signal))
+        sure = f"{float(signal.get('confidence') or 0):.0%} sure"
+        return format_html("<strong>{}</strong> ({}): {}", signal.get("type"), sure, signal.get("message"))
 
     @admin.display(description="Steps")
     def steps_shown(self, run: BuildRun) -> SafeString:
         steps = run.steps.annotate(times=Count("executions")).order_by("position", "name")
         rows = [(link_to(s), s.kind, s.status, s.last_exit_code, s.times, preformatted(s.command)) for s in steps]
         return table(("Step", "Kind", "Status", "Exit code", "Executions", "Command"), rows)
-
-
-def _signal(stored: dict[str, Any]) -> dict[str, Any]:
-    confidence = stored.get("confidence")
-    return {
-        "type": stored.get("type", "?"),
-        "confidence": float(confidence) if isinstance(confidence, int | float) else 0.0,
-        "message": stored.get("message", ""),
-    }
 
 
 @admin.register(BuildStep)

@@ -82,9 +82,7 @@ def commit(project):
 
 
 def tracked(project):
-    listed = subprocess.run(
-        ["git", "ls-files"], cwd=project, capture_output=True, text=True, check=True
-    ).stdout
+    listed = subprocess.run(["git", "ls-files"], cwd=project, capture_output=True, text=True, check=True).stdout
     return {name: (project / name).read_text() for name in listed.splitlines()}
 
 
@@ -121,7 +119,5 @@ def test_heal__demo_build__ends_as_announced(build, naming, tmp_path):
 
 def test_renaming__every_word__occurs_in_its_build():
     for name, words in RENAMED.items():
-        text = "".join(
-            f"{path} {path.read_text()}" for path in (FIXTURES / name).rglob("*") if path.is_file()
-        )
+        text = "".join(f"{path} {path.read_text()}" for path in (FIXTURES / name).rglob("*") if path.is_file())
         assert [word for word in words if word not in text] == []

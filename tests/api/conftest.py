@@ -1,4 +1,6 @@
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from metabuilder.builds.states import Role
@@ -25,6 +27,12 @@ def assert_problem(response, status, code=None):
     if code:
         assert body["code"] == code
     return body
+
+
+def queries_of(client, path):
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(path).status_code == 200
+    return len(captured)
 
 
 @pytest.fixture

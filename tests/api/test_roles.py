@@ -1,11 +1,9 @@
 """Who may do what, over every endpoint: 401 unknown, 404 not a member, 403 role too low."""
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from metabuilder.builds.states import Role, RunStatus
-from tests.api.conftest import assert_problem, client_of
+from tests.api.conftest import assert_problem, client_of, queries_of
 from tests.factories import (
     ApprovalGateFactory,
     AutoFixRunFactory,
@@ -139,12 +137,6 @@ def test_list__more_rows__takes_no_more_queries(viewer, tenant, path):
 
     assert len(viewer.get(path).json()["results"]) >= 5
     assert queries_of(viewer, path) == before <= 10
-
-
-def queries_of(client, path):
-    with CaptureQueriesContext(connection) as captured:
-        assert client.get(path).status_code == 200
-    return len(captured)
 
 
 @pytest.mark.parametrize("path", LIST_ROWS)

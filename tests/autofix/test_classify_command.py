@@ -13,14 +13,20 @@ NO_DATABASE = {"DATABASE_URL": "postgres://nobody:none@127.0.0.1:9/none", "METAB
 def classify(*arguments, text=""):
     return subprocess.run(
         [sys.executable, "manage.py", "classify", *map(str, arguments)],
-        cwd=ROOT, env={**os.environ, **NO_DATABASE}, input=text, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, **NO_DATABASE},
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_classify__standard_input__prints_the_signal_as_json():
-    done = classify(
-        "-", "--step", "test", "--exit-code", 1, "--json", text="ModuleNotFoundError: No module named 'yaml'\n"
-    )
+    log = "ModuleNotFoundError: No module named 'yaml'\n"
+
+    done = classify("-", "--step", "test", "--exit-code", 1, "--json", text=log)
 
     signal = json.loads(done.stdout)
     assert (done.returncode, signal["type"], signal["details"]["module"]) == (0, "RUNTIME", "yaml")

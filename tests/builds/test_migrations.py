@@ -45,9 +45,7 @@ def fill(apps):
             {"title": "written by hand", "stages": ["compile", "ship"]},
         ]
         for number, body in enumerate(bodies):
-            plan = model("builds", "ScaffoldPlan").objects.create(
-                tenant=tenant, name=f"plan {number}", body=body
-            )
+            plan = model("builds", "ScaffoldPlan").objects.create(tenant=tenant, name=f"plan {number}", body=body)
             for status in V2_STATUSES:
                 run = model("builds", "BuildRun").objects.create(
                     tenant=tenant,

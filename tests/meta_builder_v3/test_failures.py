@@ -10,7 +10,7 @@ import pytest
 
 from autofix.failures import FailureType as T
 from autofix.failures import Rule, classify_failure
-from autofix.patterns.rule import CAUSE
+from autofix.patterns.rule import MENTION
 
 # (type, step name, log): lines as the tools print them.
 # fmt: off
@@ -302,7 +302,7 @@ def test_classify_failure__secret_in_the_deciding_line__is_redacted():
 
 
 def test_classify_failure__extra_rules__rank_above_the_built_in_ones():
-    ours = Rule("tenant.licence", "acme", T.POLICY, CAUSE + 3, r"^ACME-(?P<code>\d+): ", "ACME-12: x")
+    ours = Rule("tenant.licence", "acme", T.POLICY, MENTION, r"^ACME-(?P<code>\d+): ", "ACME-12: x")
     log = "ACME-12: not on the list\nModuleNotFoundError: No module named 'x'\n"
 
     assert classify_failure("run", log, exit_code=1).type is T.RUNTIME
@@ -374,3 +374,11 @@ def test_classify_failure__error_behind_an_endless_line__is_still_found():
     signal = classify_failure("run", log, exit_code=1)
 
     assert (signal.details["module"], signal.evidence[0].number) == ("yaml", 2)
+
+
+def test_classify_failure__extra_rule_that_re2_refuses__is_left_out():
+    broken = Rule("tenant.broken", "acme", T.POLICY, MENTION, r"(?=look)ahead", "")
+
+    signal = classify_failure("run", "ModuleNotFoundError: No module named 'x'\n", extra_rules=[broken])
+
+    assert signal.type is T.RUNTIME

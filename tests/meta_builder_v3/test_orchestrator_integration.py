@@ -39,6 +39,7 @@ from tests.engine import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
+FINDING = "app.py:1:8: F401 [*] `os` imported but unused\nFound 1 error.\n[*] 1 fixable with the `--fix` option."
 UNUSED_IMPORT = "import os\n\nx = 1\n"
 
 
@@ -215,13 +216,13 @@ def test_advance__fix_breaks_a_later_step__is_blamed_reverted_and_escalated(tmp_
 def test_advance__re_planned__inserts_the_step_and_keeps_what_is_green(tmp_path, monkeypatch):
     def install(bench, failure):
         yield Proposal(
-            summary="Install it", plan=with_install_step(failure.plan, "mkdir -p .scratch; touch .scratch/tool", before="use")
+            summary="Install it", plan=with_install_step(failure.plan, "python3 -m venv --without-pip .venv", before="use")
         )
 
     plug_in(monkeypatch, Editing(install, types={FailureType.INFRA}, strategy=Strategy.REPLAN))
     steps = [
         {"name": "first", "run": "true"},
-        {"name": "use", "run": f"test -e .scratch/tool || {{ {says('bash: line 1: frobnicate: command not found', 127)}; }}"},
+        {"name": "use", "run": f"test -e .venv/bin/python3 || {{ {says('bash: line 1: frobnicate: command not found', 127)}; }}"},
     ]
     build = start(tmp_path, steps)
     original = build.run.plan
@@ -303,7 +304,7 @@ def proposing(tmp_path, monkeypatch, edit=None, **fixer):
     plug_in(monkeypatch, Editing(edit, **fixer))
     return start(
         tmp_path,
-        [{"name": "make", "run": "echo made > made.txt"}, {"name": "lint", "kind": "lint", "run": f"test -s CODEOWNERS || {{ {says('CODEOWNERS:1:1: E902 No such file')}; }}"}],
+        [{"name": "make", "run": "echo made > made.txt"}, {"name": "lint", "kind": "lint", "run": f"test -s CODEOWNERS || {{ {says(FINDING)}; }}"}],
         {"CODEOWNERS": ""},
     )
 
@@ -480,7 +481,7 @@ def test_stop__cancelled_in_a_trial__the_candidate_is_put_back(tmp_path, monkeyp
         yield Proposal(summary="never")
 
     plug_in(monkeypatch, Editing(edit))
-    build = start(tmp_path, [{"name": "s", "run": fails_times(9, "a.py:1:1: E999 bad"), "kind": "lint"}])
+    build = start(tmp_path, [{"name": "s", "run": fails_times(9, FINDING), "kind": "lint"}])
     run = build.go(progress=cancelling(build))
     assert run.status == "cancelled"
     assert (build.root / "app.py").read_text() == "x = 1\n"
@@ -538,13 +539,13 @@ def test_retry_run__after_a_rollback__starts_the_next_iteration_with_fresh_budge
 
 def test_retry_run__after_a_re_plan_was_rolled_back__ends(tmp_path, monkeypatch):
     def install(bench, failure):
-        yield Proposal(summary="Install it", plan=with_install_step(failure.plan, "mkdir -p .scratch; touch .scratch/tool", before="use"))
+        yield Proposal(summary="Install it", plan=with_install_step(failure.plan, "python3 -m venv --without-pip .venv", before="use"))
 
     plug_in(monkeypatch, Editing(install, types={FailureType.INFRA}, strategy=Strategy.REPLAN))
     missing = says("bash: line 1: frobnicate: command not found", 127)
     build = start(
         tmp_path,
-        [{"name": "use", "run": f"test -e .scratch/tool || {{ {missing}; }}"}, {"name": "test", "kind": "test", "run": fails_times(2, ASSERTION)}],
+        [{"name": "use", "run": f"test -e .venv/bin/python3 || {{ {missing}; }}"}, {"name": "test", "kind": "test", "run": fails_times(2, ASSERTION)}],
     )
     assert build.go().status == "rolled_back"
     retry_run(build.run, actor=None, foreground=True)

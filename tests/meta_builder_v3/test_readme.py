@@ -92,9 +92,7 @@ def test_readme__dependencies__are_those_of_requirements_txt():
     assert table("Development") == pinned
 
 
-@pytest.mark.parametrize(
-    "page", sorted(["README.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))])
-)
+@pytest.mark.parametrize("page", sorted(["README.md", *(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.md"))]))
 def test_documentation__links_to_files__lead_somewhere(page):
     path = ROOT / page
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
