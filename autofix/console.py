@@ -108,6 +108,8 @@ class Console:
         self.tail.extend(line for line in text.splitlines() if line.strip())
 
     def _step_ended(self, step: Any, purpose: str, result: Any) -> None:
+        if purpose == Purpose.PROOF and result.execution.command != step.command:
+            return  # a fixer's own command; the proof is the step's
         self._quiet()
         label = PURPOSES[Purpose(purpose)]
         name = escape(step.name) + (

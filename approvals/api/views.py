@@ -33,6 +33,8 @@ class _GateViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[ApprovalGate])
 
 
 class GateViewSet(mixins.RetrieveModelMixin, _GateViewSet):
+    """The gates of your tenants, newest first."""
+
     def get_queryset(self) -> QuerySet[ApprovalGate]:
         gates = super().get_queryset()
         if self.action != "list":

@@ -122,7 +122,7 @@ def _by_bounds(search: _Search) -> Trials:
         chosen = _choose(search, log)
         if chosen is None:
             return
-        result = yield from _try(search, chosen)
+        result = yield from _try(search)
         if result.passed:
             return
         if any(words in result.log for words in _UNSOLVABLE) and not chosen.building:
@@ -154,10 +154,9 @@ def _limits(search: _Search, suspect: Suspect) -> dict[str, str]:
     return search.build_limits if suspect.building else search.limits
 
 
-def _try(search: _Search, suspect: Suspect) -> Generator[Proposal, TrialResult, TrialResult]:
+def _try(search: _Search) -> Generator[Proposal, TrialResult, TrialResult]:
     search.spent += 1
-    reason = f"Newer releases break this project: {_what(suspect) if suspect.module else suspect.distribution} changed."
-    plan, places = _write(search, reason)
+    plan, places = _write(search, "Newer releases of these break this project.")
     proposal = Proposal(
         summary=f"Hold {_listed({**search.build_limits, **search.limits})} ({', '.join(sorted(places))})",
         plan=plan,

@@ -4,7 +4,6 @@ from autofix.patterns.rule import CRASH, FINDING, HINT, VERDICT, Rule
 from autofix.signals import FailureType as T
 
 # One rule is one row, however long its pattern.
-# ruff: noqa: E501
 # fmt: off
 RULES = (
     Rule("docker.daemon", "docker", T.INFRA, VERDICT + 3, r"Cannot connect to the Docker daemon|Is the docker daemon running|error during connect: |dial unix \S*docker\.sock|failed to connect to the docker API|permission denied while trying to connect to the Docker daemon|buildkit(?:d)? .{0,60}(?:not (?:ready|running)|failed to start)|could not connect to buildkitd|containerd .{0,40}(?:not running|connection refused)|podman.{0,60}cannot connect", "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?", retryable=True),

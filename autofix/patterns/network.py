@@ -4,7 +4,6 @@ from autofix.patterns.rule import CAUSE, CRASH, FINDING, HINT, MENTION, VERDICT,
 from autofix.signals import FailureType as T
 
 # One rule is one row, however long its pattern.
-# ruff: noqa: E501
 # fmt: off
 RULES = (
     # Rate limits

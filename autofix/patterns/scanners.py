@@ -6,7 +6,6 @@ from autofix.signals import FailureType as T
 S = T.SECURITY
 
 # One rule is one row, however long its pattern.
-# ruff: noqa: E501
 # fmt: off
 RULES = (
     Rule("bandit.finding", "bandit", S, VERDICT + 2, r"^>> Issue: \[(?P<code>B\d{3}):|\b(?P<code2>B\d{3})\[bandit\]|^\s*Severity: (?:Low|Medium|High)\s+Confidence: (?:Low|Medium|High)", ">> Issue: [B602:subprocess_popen_with_shell_equals_true] subprocess call with shell=True identified"),

@@ -4,7 +4,6 @@ from autofix.patterns.rule import CAUSE, CRASH, FINDING, MENTION, STARTUP, VERDI
 from autofix.signals import FailureType as T
 
 # One rule is one row, however long its pattern.
-# ruff: noqa: E501
 # fmt: off
 RULES = (
     # Ruby
@@ -22,7 +21,7 @@ RULES = (
     Rule("minitest.verdict", "minitest", T.TEST_ASSERT, VERDICT, r"^\d+ (?:runs|tests), \d+ assertions, (?:[1-9]\d* failures|\d+ failures, [1-9]\d* errors)", "10 runs, 20 assertions, 1 failures, 0 errors, 0 skips"),
     Rule("cucumber.verdict", "cucumber", T.TEST_ASSERT, VERDICT, r"^\d+ (?:scenarios?|steps?) \((?:\d+ \w+, )*[1-9]\d* failed|^Failing Scenarios:", "3 scenarios (1 failed, 2 passed)"),
     Rule("simplecov.floor", "simplecov", T.POLICY, VERDICT + 2, r"(?:Line|Branch)? ?[Cc]overage \([\d.]+%\) is below the expected minimum|SimpleCov failed with exit", "Line coverage (71.2%) is below the expected minimum coverage (90.00%)."),
-    Rule("rubocop.verdict", "rubocop", T.LINT, VERDICT, r"^\d+ files? inspected, [1-9]\d* offenses? detected|^\d+ files? inspected, [1-9]\d* lints? detected|^\d+ files? inspected, .{0,40}[1-9]\d* offenses?", "129 files inspected, 3 offenses detected"),
+    Rule("rubocop.verdict", "rubocop", T.LINT, VERDICT, r"^\d+ files? inspected, [1-9]\d* offenses? detected|^\d+ files? inspected, [1-9]\d* lints? detected|^\d+ files? inspected, .{0,40}[1-9]\d* offenses?", "12 files inspected, 2 offenses detected"),
     Rule("rubocop.finding", "rubocop", T.LINT, FINDING + 2, r"^(?P<file>\S+?):(?P<line>\d+):\d+: [CWEFRI]: (?:\[\w+\] )?(?P<code>\w+/\w+)", "app/a.rb:3:5: C: Style/StringLiterals: Prefer single-quoted strings"),
     Rule("haml-lint.finding", "haml-lint", T.LINT, FINDING + 2, r"^(?P<file>\S+\.(?:haml|slim|erb|scss|sass)):(?P<line>\d+)(?::\d+)? \[[WE]\] ", "app/a.html.haml:33 [W] ImplicitDiv: `%div.x#y` can be written as `.x#y`"),
     Rule("reek.finding", "reek", T.LINT, FINDING, r"^\s*\[[\d, ]+\]:(?P<code>[A-Z]\w+): |^\S+\.rb -- [1-9]\d* warnings?:", "  [3, 5]:DuplicateMethodCall: A#b calls 'c' 2 times"),
@@ -128,8 +127,8 @@ RULES = (
     Rule("protolint", "protolint", T.LINT, FINDING, r"^\[(?P<file>\S+\.proto):(?P<line>\d+):\d+\] ", '[a.proto:3:5] Field name "fooBar" must be underscore_separated_names'),
     Rule("verilog.lint", "verilator", T.LINT, FINDING, r"^%(?:Warning|Error)-(?P<code>[A-Z]+): ", "%Warning-UNUSED: a.v:3:5: Signal is not used: 'x'"),
     Rule("checkmake", "checkmake", T.LINT, CRASH, r"^\s*(?P<code>minphony|phonydeclared|maxbodylength)\s", "minphony    Missing required phony target \"all\"   21"),
-    Rule("whitespace.diff", "git", T.LINT, FINDING + 1, r"^(?P<file>\S+):(?P<line>\d+): (?:trailing whitespace|new blank line at EOF|space before tab in indent|leftover conflict marker|indent with spaces)|added new lines with trailing whitespace", "a.py:3: trailing whitespace."),
-    Rule("tests.count", "", T.TEST_ASSERT, FINDING + 3, r"(?i)^\W*[1-9]\d* (?:(?:unit |integration |e2e |acceptance )?(?:tests?|specs?|test cases?|checks|examples|scenarios|assertions) )?failed\b[.:!]?$|^\W*(?:[1-9]\d*|some|one or more) (?:of \d+ )?(?:unit |integration |e2e |acceptance )?(?:tests?|specs?|test cases?|scenarios) (?:have |has )?failed\b|^\W*(?:tests? |total |# )?fail(?:ed|ures?)(?: tests)?\s*[:=]\s*[1-9]\d*$|^\d+ tests?,? .{0,60}\b[1-9]\d* (?:failed|failures?)\b|^Found errors in Test_\w+|^TEST FAILED|^(?:The following|These) tests? (?:have )?failed", "3 of 120 tests failed"),
+    Rule("whitespace.diff", "git", T.LINT, FINDING + 1, r"^(?P<file>\S+):(?P<line>\d+): (?:trailing whitespace|new blank line at EOF|space before tab in indent|leftover conflict marker|indent with spaces)", "a.py:3: trailing whitespace."),
+    Rule("tests.count", "", T.TEST_ASSERT, FINDING + 3, r"(?i)^\W*[1-9]\d* (?:(?:unit |integration |e2e |acceptance )?(?:tests?|specs?|test cases?|checks|examples|scenarios|assertions) )?failed\b[.:!]?$|^\W*(?:[1-9]\d*|some|one or more) (?:of \d+ )?(?:unit |integration |e2e |acceptance )?(?:tests?|specs?|test cases?|scenarios) (?:have |has )?failed\b|^\W*(?:tests? |total |# )?fail(?:ed|ures?)(?: tests)?\s*[:=]\s*[1-9]\d*$|^\d+ tests?,? .{0,60}\b[1-9]\d* (?:failed|failures?)\b|^TEST FAILED|^(?:The following|These) tests? (?:have )?failed", "3 of 120 tests failed"),
     Rule("tests.mozilla", "mochitest", T.TEST_ASSERT, VERDICT, r"\bTEST-UNEXPECTED-(?:FAIL|ERROR|PASS|CRASH) \| (?P<test>[^|]{1,300}) \|", "TEST-UNEXPECTED-FAIL | dom/test_a.html | expected 1, got 2"),
     Rule("format.drift", "", T.LINT, FINDING, r"(?i)(?:files?|code|sources?) (?:is|are|was|were) not (?:correctly |properly )?formatted|not formatted (?:correctly|properly)|(?:formatting|format|style|lint(?:ing)?) (?:check|errors?|issues?|violations?|problems?) (?:has |have |were |was )?(?:failed|found|detected)|needs? (?:to be )?(?:re)?formatt(?:ed|ing)|(?:run|please run|try running) [`'\"]?.{2,40}(?:fmt|format|prettier|black|lint --fix)[`'\"]? .{0,60}(?:to fix|to format|and commit)|lint(?:er|ing)? (?:has )?failed", "The following files are not formatted correctly:"),
     Rule("generic.finding", "", T.LINT, FINDING - 1, r"^(?:[\w-]{2,20}:? )?(?P<file>[\w./\\@+-]{1,200}\.\w{1,10}|[A-Za-z]:\\[^:\n]{1,200}|Dockerfile|Makefile)(?::|\()(?P<line>\d+)(?:[:,]\d+)?(?:-\d+(?::\d+)?)?\)?:? ?\s*\S.{2,300}", "lib/a.xyz:12:5: something is wrong here", typed_by_tool=True),

@@ -69,14 +69,21 @@ def _flattened(detail: Any, path: str = "") -> Iterator[dict[str, str]]:
     """Name each field by its path from the body's root; an empty path is the body itself."""
     if isinstance(detail, Mapping):
         for key, value in detail.items():
-            inside = path if key == api_settings.NON_FIELD_ERRORS_KEY else f"{path}.{key}" if path else str(key)
-            yield from _flattened(value, inside)
+            yield from _flattened(value, _inside(path, key))
     elif isinstance(detail, list | tuple):
         for index, value in enumerate(detail):
             nested = isinstance(value, Mapping | list)
             yield from _flattened(value, f"{path}[{index}]" if nested else path)
     else:
         yield {"field": path, "code": getattr(detail, "code", None) or "invalid", "detail": str(detail)}
+
+
+def _inside(path: str, key: object) -> str:
+    if key == api_settings.NON_FIELD_ERRORS_KEY:
+        return path
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)
 
 
 def _named_problems(error: MetabuilderError) -> list[dict[str, str]]:

@@ -34,6 +34,8 @@ from metabuilder.builds.plans import Plan
 
 
 class PlanViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[ScaffoldPlan]):
+    """The plans of your tenants, newest first. A plan never changes; a re-plan makes a new one with a parent."""
+
     queryset = ScaffoldPlan.objects.none()
     lookup_url_kwarg = "plan_id"
 
@@ -55,6 +57,8 @@ class PlanViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
 
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[BuildRun]):
+    """The runs of your tenants, newest first."""
+
     queryset = BuildRun.objects.none()
     serializer_class = RunSerializer
     lookup_url_kwarg = "run_id"
@@ -112,6 +116,8 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gene
 
 
 class StepViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[BuildStep]):
+    """A run's steps, in the order they run."""
+
     queryset = BuildStep.objects.none()
     serializer_class = StepSerializer
 
@@ -121,6 +127,8 @@ class StepViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[BuildStep]):
 
 
 class ExecutionViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[StepExecution]):
+    """The executions of a step's command, newest first."""
+
     queryset = StepExecution.objects.none()
     serializer_class = ExecutionSerializer
 
