@@ -1,9 +1,12 @@
 from __future__ import annotations
 
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 from uuid import UUID
 
 from django.apps import AppConfig
+
+if TYPE_CHECKING:
+    from approvals.services import Output
 
 
 class AutofixConfig(AppConfig):
@@ -16,8 +19,8 @@ class AutofixConfig(AppConfig):
         set_foreground_runner(_advance_here)
 
 
-def _advance_here(run_id: UUID, stdout: TextIO) -> None:
+def _advance_here(run_id: UUID, stdout: Output) -> None:
     from autofix import orchestrator
     from autofix.console import Console
 
-    orchestrator.advance(run_id, progress=Console(stdout), wait=True)
+    orchestrator.advance(run_id, progress=Console(cast("TextIO", stdout)), wait=True)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Progress(Protocol):
-    """`event` is one of EVENTS; `facts` are the objects it is about. Called from the engine's thread; must not raise."""
+    """`event` is one of EVENTS, `facts` the objects it is about. Called from the engine's thread; must not raise."""
 
     def tell(self, event: str, /, **facts: Any) -> None: ...
 

@@ -1,6 +1,7 @@
 """Wiring only."""
 
 from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -24,6 +25,9 @@ api_v3 = [
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
+    # The admin's own login turns away members who are not staff; the settings page does not.
+    path("login", LoginView.as_view(template_name="login.html"), name="login"),
+    path("logout", LogoutView.as_view(next_page="login"), name="logout"),
     path("admin/", admin.site.urls),
     path("settings/", include("settings_flags.urls")),
     path("api/meta/v2/", include((api_v2, "api-v2"))),

@@ -1,8 +1,5 @@
 """Which kind of failure a tool reports, for tools whose findings look alike: `file:line: message`."""
 
-# Lists of words read better as text.
-# ruff: noqa: SIM905
-
 from __future__ import annotations
 
 import re

@@ -299,7 +299,8 @@ def test_failure_pattern__for_a_foreign_tenant__is_refused(tenant_owner):
 
 def test_index__staff__finds_gates_runs_settings_and_api(staff, client):
     page = staff.get("/admin/").content.decode()
-    for name in ("admin:approvals_approvalgate_changelist", "admin:builds_buildrun_changelist", "docs"):
+    names = ("approvals_approvalgate_changelist", "builds_buildrun_changelist", "builds_apitoken_add")
+    for name in ("docs", *(f"admin:{name}" for name in names)):
         assert reverse(name) in page
     assert "Settings → Builder → Auto-Fix (v3)" in page
     assert client.get("/")["Location"] == "/admin/"
@@ -307,3 +308,17 @@ def test_index__staff__finds_gates_runs_settings_and_api(staff, client):
 
 def test_user_admin__superuser__is_still_there(root):
     assert root.get(reverse("admin:auth_user_change", args=[User.objects.get(username="root").pk])).status_code == 200
+
+
+def test_login__member_who_is_not_staff__signs_in_to_the_settings_and_out_again(client, tenant):
+    user = member(tenant, Role.VIEWER, username="vera")
+    user.set_password("pw-of-vera")
+    user.save()
+    page = reverse("settings_flags:auto-fix-tenant", args=["acme"])
+    assert client.get(page)["Location"] == f"/login?next={page}"
+
+    answer = client.post("/login", {"username": "vera", "password": "pw-of-vera", "next": page})
+    assert answer["Location"] == page
+    assert client.get(page).status_code == 200
+    assert client.post("/logout")["Location"] == "/login"
+    assert client.get(page).status_code == 302

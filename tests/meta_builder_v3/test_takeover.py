@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 from django.db import OperationalError
@@ -13,7 +14,7 @@ from autofix.failures import FailureType
 from autofix.fixers.base import Proposal
 from autofix.models import RetryState
 from autofix.replanning import with_install_step
-from metabuilder.builds.models import BuildRun, StepExecution
+from metabuilder.builds.models import StepExecution
 from metabuilder.builds.workspaces import Workspace
 from tests.builds.repositories import git, listing
 from tests.engine import (
@@ -157,15 +158,14 @@ def gated_fix(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "point",
-    [at("guarded", number=2), after(Workspace, "apply_frozen"), after(Workspace, "commit_fix"), after(Workspace, "reset_to")],
+    [at("guarded"), after(Workspace, "apply_frozen"), after(Workspace, "commit_fix"), after(Workspace, "reset_to")],
     ids=["in the proof", "applied", "committed", "resumed"],
 )
 def test_takeover__killed_while_it_does_what_was_approved__does_it_exactly_once(tmp_path, monkeypatch, point):
     build = gated_fix(tmp_path, monkeypatch)
     build.go()
     build.approve()
-    if point is not None:
-        kill_engine(build, at("guarded") if "number" in str(point) else point)
+    kill_engine(build, point)
     run = build.go()
     assert (run.status, run.outcome) == ("succeeded", "healed")
     assert build.workspace.fixes() == [run.head_commit]
@@ -328,13 +328,7 @@ def test_takeover__source__is_untouched_by_all_of_it(tmp_path, monkeypatch):
 def test_workspace_of_a_lost_host__is_made_anew_and_the_run_still_ends(tmp_path):
     build = start(tmp_path, [{"name": "a", "run": "echo a > .scratch-a"}, {"name": "b", "run": says_ready_then_hangs_once(tmp_path / "log")}])
     kill_engine(build, at("output", text="ready\n"))
-    import shutil
-
     shutil.rmtree(build.workspace.places.directory)
-    (build.source / "unrelated").touch()
-    BuildRun.objects.update(lease_owner="other:1")
-    with pytest.MonkeyPatch.context():
-        pass
     kill_engine(build, at("output", text="ready\n"))  # the scratch directory is gone with the host
     assert build.go().status == "succeeded"
     assert build.executions("a")[-1] == ("build", "exited")
