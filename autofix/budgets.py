@@ -112,9 +112,7 @@ def history(run: BuildRun, fingerprint: str) -> list[History]:
         )
         .exclude(candidate_key="")
         .values_list("candidate_key")
-        .annotate(
-            tried=Count("pk"), healed=Count("pk", filter=Q(outcome=AttemptOutcome.SUCCEEDED, harmful=False))
-        )
+        .annotate(tried=Count("pk"), healed=Count("pk", filter=Q(outcome=AttemptOutcome.SUCCEEDED, harmful=False)))
     )
     return [History(key=key, tried=tried, healed=healed) for key, tried, healed in rows[:500]]
 

@@ -53,9 +53,7 @@ def roll_back(
             _close(session, step, signal, decision, AttemptOutcome.ROLLED_BACK)
         else:
             payload = {"reason": reason}
-            record_event(
-                "autofix.rolled_back", tenant=session.run.tenant, subject=session.run, payload=payload
-            )
+            record_event("autofix.rolled_back", tenant=session.run.tenant, subject=session.run, payload=payload)
         _end(session, target, outcome, reason)
     session.progress.tell("rolled_back", reason=reason)
 
@@ -160,6 +158,4 @@ def _undo_effects(session: RunSession) -> list[str]:
 
 def _rollback_spec(spec: StepSpec) -> StepSpec:
     assert spec.rollback
-    return StepSpec(
-        name=spec.name, run=spec.rollback, cwd=spec.cwd, env=spec.env, timeout_seconds=spec.timeout_seconds
-    )
+    return StepSpec(name=spec.name, run=spec.rollback, cwd=spec.cwd, env=spec.env, timeout_seconds=spec.timeout_seconds)

@@ -59,9 +59,7 @@ def ask(
 ) -> None:
     """Open a gate bound to one exact action, park the run and free the worker."""
     run, workspace = session.run, session.workspace
-    resume_from = (
-        workspace.checkpoint if not workspace.changed_since_snapshot() else workspace.snapshot("gate")
-    )
+    resume_from = workspace.checkpoint if not workspace.changed_since_snapshot() else workspace.snapshot("gate")
     action = _action(step, proposal, proof) | {
         "base_commit": run.head_commit or workspace.base_commit,
         "resume_from": resume_from or workspace.checkpoint,
@@ -148,14 +146,10 @@ def _body(step: BuildStep, signal: FailureSignal, decision: Decision, proof: Pro
         f"Why this is asked: {decision.reason}",
     ]
     if proof:
-        lines.append(
-            f"Proposed fix: {proof.proposal.summary}. Proven to level {proof.level}: {proof.reason}."
-        )
+        lines.append(f"Proposed fix: {proof.proposal.summary}. Proven to level {proof.level}: {proof.reason}.")
     if proof and proof.verdict.findings:
         lines.append(f"The guard wants a person to see it: {findings_text(proof.verdict)}")
-    tried = AutoFixRun.objects.filter(run=step.run, step=step, iteration=step.run.iteration).order_by(
-        "created_at"
-    )
+    tried = AutoFixRun.objects.filter(run=step.run, step=step, iteration=step.run.iteration).order_by("created_at")
     lines += [f"Tried: {_tried(row)}" for row in tried.exclude(outcome__in=["pending"])[:20]]
     return "\n".join(lines)
 

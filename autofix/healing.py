@@ -119,9 +119,7 @@ class Healer:
         known = budgets.history(self.session.run, failure.signal.fingerprint)
         return [ranked.candidate for ranked in rank(found, known)]
 
-    def _decide(
-        self, step: BuildStep, spec: StepSpec, signal: FailureSignal, candidates: list[Candidate]
-    ) -> Decision:
+    def _decide(self, step: BuildStep, spec: StepSpec, signal: FailureSignal, candidates: list[Candidate]) -> Decision:
         session = self.session
         state = budgets.retry_snapshot(
             step,
@@ -202,9 +200,7 @@ class Healer:
         delta = None
         with transaction.atomic():
             lease.hold()
-            type(run).objects.filter(pk=run.pk).update(
-                head_commit=workspace.head_commit, branch=workspace.branch
-            )
+            type(run).objects.filter(pk=run.pk).update(head_commit=workspace.head_commit, branch=workspace.branch)
             StepExecution.objects.filter(pk__in=proof.executions).update(commit=workspace.head_commit)
             record = {"result": proof.reason, "rebuild": proof.proposal.rebuild, "level": proof.level}
             changes = {"fix_commit": commit, "decision": {**(attempt.decision or {}), **record}}
@@ -220,9 +216,7 @@ class Healer:
                 if step.status == StepStatus.FAILED:  # else its workspace had to be made anew
                     move_step(step, StepStatus.PENDING, lease=lease)
                 move_step(step, StepStatus.RUNNING, lease=lease)
-                move_step(
-                    step, StepStatus.SUCCEEDED, lease=lease, last_exit_code=0, finished_at=timezone.now()
-                )
+                move_step(step, StepStatus.SUCCEEDED, lease=lease, last_exit_code=0, finished_at=timezone.now())
             if commit:
                 payload: dict[str, Any] = {"step": step.name, "commit": commit, "fixer": candidate.fixer}
                 payload |= {"diff": proof.diff.digest, "proof": proof.reason, "attempt": attempt.attempt}
@@ -242,12 +236,7 @@ class Healer:
         attempt = budgets.charge_attempt(step, failure.signal, decision, lease=self.session.lease, free=True)
         proposal, proof = decision.proposal, None
         external = failure.step.effects is Effects.EXTERNAL
-        if (
-            proposal
-            and proposal.gate_reason is None
-            and not external
-            and not self._spent(failure.signal, step)
-        ):
+        if proposal and proposal.gate_reason is None and not external and not self._spent(failure.signal, step):
             _, proof = self.work_off(step, failure, proposal, attempt, propose=True)
             if proof is None:
                 proposal = None
@@ -315,9 +304,7 @@ class Healer:
             )
             gone = mine.filter(outcome=AttemptOutcome.SUCCEEDED).exclude(fix_commit="")
             gone.exclude(fix_commit__in=session.workspace.fixes()).update(outcome=AttemptOutcome.ROLLED_BACK)
-            type(session.run).objects.filter(pk=session.run.pk).update(
-                head_commit=session.workspace.head_commit
-            )
+            type(session.run).objects.filter(pk=session.run.pk).update(head_commit=session.workspace.head_commit)
             attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)
         session.run.refresh_from_db()
         escalation.ask(session, step, signal, decision, attempt, kind="harmful_fix")
@@ -338,9 +325,7 @@ class Healer:
                 for target in (StepStatus.RUNNING, StepStatus.SUCCEEDED):
                     move_step(step, target, lease=session.lease, last_exit_code=0)
             return Next.GO_ON
-        message = (
-            f"{step.name} has effects outside the workspace, and how its last execution ended is not known"
-        )
+        message = f"{step.name} has effects outside the workspace, and how its last execution ended is not known"
         signal = FailureSignal(type=FailureType.UNKNOWN, confidence=0.0, message=message)
         decision = Decision(strategy=Strategy.ESCALATE, reason=message)
         attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)

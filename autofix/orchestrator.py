@@ -288,7 +288,8 @@ class _Loop:
                 return self._wait_out()
             return following is Next.GO_ON
         if time.monotonic() - self.started_at > HAND_OVER_AFTER_SECONDS and not session.wait:
-            enqueue_advance(session.run.pk)
+            # Not at once: whoever takes the message while the lease is still ours would drop it.
+            enqueue_advance(session.run.pk, timezone.now() + timedelta(seconds=1))
             return False
         return self._execute(step)
 

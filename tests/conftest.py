@@ -23,6 +23,7 @@ def data_dir(tmp_path_factory, settings):
     """Workspaces, checkpoints and logs of one test; no test sees another's or the user's."""
     path = tmp_path_factory.mktemp("data", numbered=True)
     settings.METABUILDER_DATA_DIR = path
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one takes 0.3 s a user
     logs = {**settings.STORAGES["logs"], "OPTIONS": {"location": str(path / "logs")}}
     settings.STORAGES = {**settings.STORAGES, "logs": logs}
     return path

@@ -65,10 +65,7 @@ def says(text: str, code: int = 1) -> str:
 def fails_times(count: int, text: str, *, name: str = "count") -> str:
     """A command that fails `count` times with a text, counting in an ignored directory, and then passes."""
     file = f".scratch/{name}"
-    return (
-        f"mkdir -p .scratch; echo x >> {file}; "
-        f'if [ "$(wc -l < {file})" -le {count} ]; then {says(text)}; fi'
-    )
+    return f'mkdir -p .scratch; echo x >> {file}; if [ "$(wc -l < {file})" -le {count} ]; then {says(text)}; fi'
 
 
 @dataclass
@@ -150,9 +147,7 @@ def start(
     source = make_repository(tmp_path / "source", {".gitignore": ".scratch/\n", "app.py": "x = 1\n", **(files or {})})
     specs = [{"kind": "build", "retry": FAST, **step} for step in steps]
     plan = parse_plan({"name": "sample", "steps": specs})
-    run = create_run(
-        tenant=tenant, actor=user, source=str(source), plan=plan, foreground=foreground, **options
-    )
+    run = create_run(tenant=tenant, actor=user, source=str(source), plan=plan, foreground=foreground, **options)
     return Build(run, source)
 
 
@@ -187,7 +182,6 @@ def writes(path: str, content: str, **proposal: Any):
 def plug_in(monkeypatch, *plugged) -> None:
     """Make these the only fixers there are, as if their entry points were installed."""
     monkeypatch.setattr(fixers, "all_fixers", lambda: plugged)
-
 
 
 def kill_engine(build: Build, arrange: Callable[[Callable[[], None]], Told | None], **options: Any) -> None:

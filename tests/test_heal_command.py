@@ -33,7 +33,8 @@ def repository(tmp_path, *steps, files=None):
     specs = [{"kind": "build", "retry": {"TRANSIENT": {"base_delay": 0.02}}, **step} for step in steps]
     plan = json.dumps({"name": "sample", "steps": specs})
     return make_repository(
-        tmp_path / "source", {".gitignore": ".scratch/\n", "app.py": "x = 1\n", "metabuilder.yaml": plan, **(files or {})}
+        tmp_path / "source",
+        {".gitignore": ".scratch/\n", "app.py": "x = 1\n", "metabuilder.yaml": plan, **(files or {})},
     )
 
 
@@ -76,7 +77,11 @@ def test_heal__healed__exits_0_and_says_how(tmp_path):
     before = listing(source)
     code, report, *_ = heal(source, "--json")
     assert (code, report["status"], report["outcome"]) == (0, "succeeded", "healed")
-    assert report["first_signal"] == {"type": "TRANSIENT", "confidence": report["first_signal"]["confidence"], "message": CUT_OFF}
+    assert report["first_signal"] == {
+        "type": "TRANSIENT",
+        "confidence": report["first_signal"]["confidence"],
+        "message": CUT_OFF,
+    }
     assert 0 < report["first_signal"]["confidence"] <= 1
     retry, patch = report["attempts"]
     assert retry == {
@@ -136,7 +141,9 @@ def test_heal__for_people__shows_the_steps_and_what_to_do_next(tmp_path):
 
 def test_heal__out__writes_report_patch_and_logs(tmp_path):
     source = repository(
-        tmp_path, {"name": "lint", "kind": "lint", "run": f"echo looking; {RUFF} check ."}, files={"app.py": "import os\n"}
+        tmp_path,
+        {"name": "lint", "kind": "lint", "run": f"echo looking; {RUFF} check ."},
+        files={"app.py": "import os\n\nx = 1\n"},
     )
     out = tmp_path / "out"
     _, report, *_ = heal(source, "--json", "--out", out)

@@ -46,6 +46,7 @@ _NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 _FRAMES = re.compile(r'(?m)^\s*(?:E\s+)?File "([^"\n]+\.py)", line \d+|^(\S+\.py):\d+:')
 _GUARDS = frozenset(("ImportError", "ModuleNotFoundError", "AttributeError", "Exception"))
 _MAX_FILES = 40
+_ROUNDS = 4  # an import that works lets the next one fail
 
 
 def removed_names(log: str) -> set[str]:
@@ -211,21 +212,32 @@ class RemovedNamesFixer:
         ]
 
     def trials(self, candidate: Candidate, failure: Failure, bench: Bench) -> Trials:
-        modules = {name.rpartition(".")[0] for name in removed_names(failure.log)}
-        renames = {old: new for old, new in RENAMES.items() if old.rpartition(".")[0] in modules}
         start = failing_file(failure)
         if start is None:
             raise CannotFix("the failure points at no file of the project")
-        changed = []
-        for path in _package_files(bench.root, start):
-            source = project.read(bench.root, path)
-            edited = rewrite(source, renames) if source and any(_mentions(source, old) for old in renames) else None
-            if source and edited and edited != source:
-                project.write(bench.root, path, edited)
-                changed.append(path)
-        if not changed:
-            raise CannotFix("the names are used in a way that cannot be replaced mechanically")
-        yield Proposal(summary=f"Replace names that Python no longer has in {', '.join(changed[:4])}")
+        gone = removed_names(failure.log)
+        for _ in range(_ROUNDS):
+            changed = _replace(bench, start, {name.rpartition(".")[0] for name in gone})
+            if not changed:
+                raise CannotFix("the names are used in a way that cannot be replaced mechanically")
+            result = yield Proposal(summary=f"Replace names that Python no longer has in {', '.join(changed[:4])}")
+            further = removed_names(result.log)
+            if further <= gone:
+                raise CannotFix("the step still fails, and no further name is gone")
+            gone |= further
+
+
+def _replace(bench: Bench, start: str, modules: set[str]) -> list[str]:
+    """Replace what these modules dropped, in the package of `start`; returns the files that changed."""
+    renames = {old: new for old, new in RENAMES.items() if old.rpartition(".")[0] in modules}
+    changed = []
+    for path in _package_files(bench.root, start):
+        source = project.read(bench.root, path)
+        edited = rewrite(source, renames) if source and any(_mentions(source, old) for old in renames) else None
+        if source and edited and edited != source:
+            project.write(bench.root, path, edited)
+            changed.append(path)
+    return changed
 
 
 def failing_file(failure: Failure) -> str | None:

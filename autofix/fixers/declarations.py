@@ -122,6 +122,13 @@ def is_development(name: str) -> bool:
     return bool(_DEVELOPMENT.search(name))
 
 
+def is_for_developers(manifest: Manifest) -> bool:
+    """Whether nobody who uses the program installs the list; an extra such as `yaml` is a choice of theirs."""
+    keys = manifest.keys
+    extra = keys[:2] == ("project", "optional-dependencies") or keys[:1] == ("options.extras_require",)
+    return manifest.development and (not extra or is_development(keys[-1]))
+
+
 def requirement_files(root: Path) -> list[str]:
     return [
         path

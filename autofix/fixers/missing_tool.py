@@ -16,7 +16,7 @@ from autofix.fixers import declarations, names, project
 from autofix.fixers.base import Bench, CannotFix, Failure, Proposal, Trials
 from autofix.fixers.declarations import Manifest
 from autofix.fixers.installs import Install, environment, installs, is_importable
-from autofix.fixers.requirement import find_missing, missing_modules
+from autofix.fixers.requirement import find_missing, is_misplaced, missing_modules
 from autofix.fixers.shell import base_name, invocations
 from metabuilder.builds.plans import Plan
 
@@ -27,7 +27,7 @@ _NOT_FOUND = (
     re.compile(r"(?m)(?:^|: )(?:line )?(?:\d+: )?([\w./@+-]+): (?:command )?not found\s*$"),
     re.compile(r"(?m)(?:^|: )(?:line )?(?:\d+: )?([\w./@+-]+): No such file or directory\s*$"),
     re.compile(r"(?m)^\S*python[\d.]*(?:\.exe)?: No module named '?([\w-]+)'?"),
-    re.compile(r"Failed to spawn: `([\w./-]+)`"),
+    re.compile(r"(?m)Failed to spawn: `?([\w./+-]+)`?\s*$"),
     re.compile(r"Command not found: ([\w./-]+)"),
     re.compile(r"make: ([\w./-]+): (?:No such file or directory|Command not found)"),
     re.compile(r"exec: \"?([\w./-]+)\"?: (?:executable file )?not found"),
@@ -147,7 +147,7 @@ def _wanted_module(failure: Failure) -> Wanted | None:
     env = environment(failure.plan, root)
     named = failure.signal.details.get("module")
     for item in find_missing(root, env, failure.log, named):
-        if item.distribution:
+        if item.distribution and not is_misplaced(root, declarations.installed_manifests(root, found), item):
             command = _declared_install(root, failure.plan, found, env, [item.distribution])
             if command:
                 return Wanted(item.distribution, command)

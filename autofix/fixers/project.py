@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ SKIPPED = words(
 )
 _SHELLS = frozenset(("bash", "sh", "dash", "zsh"))
 Rules = dict[str, tuple[list[str], list[str]]]  # make target: what it needs, its recipe
+_NODE_RUNNERS = frozenset(("npm", "pnpm", "yarn", "bun"))
 _MAX_TARGETS = 100  # also bounds the recursion
 _EXPANSIONS = 3  # how deep `make lint` -> `npm run lint` -> `./lint.sh` is followed
 
@@ -141,13 +143,10 @@ def _behind(root: Path, cwd: str, command: SimpleCommand) -> list[str]:
     values = command.values
     plain = [value for value in values[1:] if not value.startswith("-")]
     folder = root / cwd
-    if command.name in ("npm", "pnpm", "yarn", "bun"):
-        scripts = table(read_json(root, folder / "package.json"), "scripts")
-        name = next((value for value in plain if value not in ("run", "run-script")), "")
-        script = scripts.get(name)
-        return [f'export PATH="$PWD/node_modules/.bin:$PATH" && {script}'] if isinstance(script, str) else []
+    if command.name in _NODE_RUNNERS:
+        return _npm_script(root, folder, values[1:])
     if command.name in ("make", "gmake"):
-        return _recipes(read(root, folder / "Makefile") or read(root, folder / "makefile") or "", plain)
+        return _made(root, folder, command)
     path = plain[0] if command.name in _SHELLS and plain else values[0]
     if "/" in path or path.endswith(".sh"):
         script = read(root, folder / path)
@@ -156,17 +155,62 @@ def _behind(root: Path, cwd: str, command: SimpleCommand) -> list[str]:
     return []
 
 
-def _recipes(makefile: str, targets: list[str]) -> list[str]:
-    """The recipe lines, each its own shell, of the targets and of what they need; only plain variables are expanded."""
+def _npm_script(root: Path, folder: Path, arguments: list[str]) -> list[str]:
+    """What `npm [--prefix folder] run NAME [-- arguments]` runs; npm hands on what stands behind `--`."""
+    words, moved, plain = iter(arguments), "", list[str]()
+    for word in words:
+        if word == "--":
+            break
+        if word in ("--prefix", "--cwd", "--dir", "-C", "--filter", "--workspace", "-w"):
+            value = next(words, "")
+            moved = value if word in ("--prefix", "--cwd", "--dir", "-C") else moved
+        elif not word.startswith("-"):
+            plain.append(word)
+    more = "".join(f" {shlex.quote(word)}" for word in words)
+    scripts = table(read_json(root, folder / moved / "package.json"), "scripts")
+    script = scripts.get(next((word for word in plain if word not in ("run", "run-script")), ""))
+    if not isinstance(script, str):
+        return []
+    move = f"cd {shlex.quote(moved)} && " if moved else ""
+    return [f'{move}export PATH="$PWD/node_modules/.bin:$PATH" && {script}{more}']
+
+
+def _made(root: Path, folder: Path, command: SimpleCommand) -> list[str]:
+    """What `make [-C folder] [-f file] [NAME=value] [target]` runs."""
+    words, moved, file = iter(command.values[1:]), "", ""
+    targets, given = list[str](), dict[str, str]()
+    for word in words:
+        if word in ("-C", "--directory"):
+            moved = next(words, "")
+        elif word in ("-f", "--file", "--makefile"):
+            file = next(words, "")
+        elif "=" in word and not word.startswith("-"):
+            name, _, value = word.partition("=")
+            given[name] = value
+        elif not word.startswith("-"):
+            targets.append(word)
+    names = (file,) if file else ("GNUmakefile", "makefile", "Makefile")
+    text = next((found for name in names if (found := read(root, folder / moved / name))), "")
+    weak = dict(word.split("=", 1) for word in command.assignments if "+=" not in word)
+    lines = _recipes(text, targets, given, weak)
+    return [f"cd {shlex.quote(moved)} && {line}" for line in lines] if moved else lines
+
+
+def _recipes(makefile: str, targets: list[str], given: dict[str, str], weak: dict[str, str]) -> list[str]:
+    """The recipe lines, each its own shell, of the targets and of what they need; only plain variables are expanded.
+
+    `given` are the command line's variables, which win; `weak` those of the environment, which yield to all but `?=`.
+    """
     rules: Rules = {}
-    variables: dict[str, str] = {}
+    variables = dict(weak)
     current: list[str] = []
     for line in makefile.replace("\\\n", " ").splitlines():
         if line.startswith("\t"):
             current.append(line.strip().lstrip("@-+"))
         elif "=" in line and ":" not in line.split("=", 1)[0].rstrip(":?+"):
             name, _, value = line.partition("=")
-            variables[name.rstrip(" :?+")] = value.strip()
+            if not (name.endswith("?") and name.rstrip(" ?") in variables):
+                variables[name.rstrip(" :?+").removeprefix("export ")] = value.strip()
         elif ":" in line and not line.startswith(("#", ".")):
             names, _, needs = line.partition(":")
             current = []
@@ -175,9 +219,10 @@ def _recipes(makefile: str, targets: list[str]) -> list[str]:
     lines, seen = list[str](), set[str]()
     for target in targets or list(rules)[:1]:
         _collect(rules, target, lines, seen)
-    for name, value in variables.items():
-        lines = [line.replace(f"$({name})", value).replace(f"${{{name}}}", value) for line in lines]
-    return [line.replace("$$", "$") for line in lines]
+    for _ in range(_EXPANSIONS):  # variables are made of variables
+        for name, value in (variables | given).items():
+            lines = [line.replace(f"$({name})", value).replace(f"${{{name}}}", value) for line in lines]
+    return [line.replace("$(MAKE)", "make").replace("$$", "$") for line in lines]
 
 
 def _collect(rules: Rules, target: str, lines: list[str], seen: set[str]) -> None:

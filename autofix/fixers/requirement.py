@@ -33,6 +33,9 @@ _TYPES = frozenset(
 _MAX_TRIALS = 6
 _LOCKS = {"uv.lock": "uv lock", "poetry.lock": "poetry lock", "pdm.lock": "pdm lock"}
 _TESTS = re.compile(r"(?:^|/)(?:tests?|testing)/|(?:^|/)(?:test_[^/]*|[^/]*_test|conftest)\.py$")
+_ASIDE = re.compile(
+    r"(?:^|/)(?:docs?|examples?|benchmarks?|scripts?|tools?|ci)/|(?:^|/)(?:setup|noxfile|tasks|fabfile|dodo)\.py$"
+)
 _PIN = re.compile(r"^[\w.-]+(?:\[[^\]]*\])?\s*===?\s*[\w.]")
 
 
@@ -67,11 +70,15 @@ def _has_python(folder: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What is missing: the module as imported (or the plugin), and the distribution that brings it if known."""
+    """What is missing: the module as imported (or the plugin), and the distribution that brings it if known.
+
+    `by_program`: the project's own code imports it, and not only its tests, documentation or tools.
+    """
 
     module: str
     distribution: str | None
     tests_only: bool
+    by_program: bool = False
 
 
 def find_missing(root: Path, env: str | None, log: str, named: object = None) -> list[Missing]:
@@ -85,18 +92,29 @@ def find_missing(root: Path, env: str | None, log: str, named: object = None) ->
             continue
         if is_importable(root, env, module) and (distribution is None or distribution == names.distribution_for(top)):
             continue  # the top level is there: something moved
-        found.append(Missing(module, distribution, _imported_by_tests_only(root, module)))
+        importers = _importers(root, module)
+        # Imported by nobody at all counts as run time: an installed package needs it.
+        tests_only = bool(importers) and all(_TESTS.search(path) for path in importers)
+        by_program = any(not _TESTS.search(path) and not _ASIDE.search(path) for path in importers)
+        found.append(Missing(module, distribution, tests_only, by_program))
     for plugin in names.missing_pytest_plugins(log):
         if canonicalize_name(plugin) not in present:
             found.append(Missing(plugin.lower().replace("-", "_"), plugin, tests_only=True))
     return found
 
 
-def _imported_by_tests_only(root: Path, module: str) -> bool:
-    """Whether only test files import it. Nobody at all counts as run time: an installed package needs it."""
+def _importers(root: Path, module: str) -> list[str]:
     statement = re.compile(rf"(?m)^\s*(?:import|from)\s+{re.escape(module.split('.')[0])}\b")
-    importers = [path for path in project.files(root, ".py") if statement.search(project.read(root, path) or "")]
-    return bool(importers) and all(_TESTS.search(path.replace("\\", "/")) for path in importers)
+    found = [path for path in project.files(root, ".py") if statement.search(project.read(root, path) or "")]
+    return [path.replace("\\", "/") for path in found]
+
+
+def is_misplaced(root: Path, installed: Sequence[Manifest], item: Missing) -> bool:
+    """Whether the program needs it, and only lists for development declare it beside an installed list of its own."""
+    if not item.distribution or not item.by_program or all(manifest.development for manifest in installed):
+        return False
+    lists = [m for m in declarations.manifests(root) if declarations.find(root, m, item.distribution)]
+    return bool(lists) and all(declarations.is_for_developers(manifest) for manifest in lists)
 
 
 def is_left_out(root: Path, installed: Sequence[Manifest], item: Missing) -> bool:
@@ -104,7 +122,7 @@ def is_left_out(root: Path, installed: Sequence[Manifest], item: Missing) -> boo
 
     A run-time list may have a twin (setup.py beside requirements.txt); then the twin that is installed lacks it.
     """
-    if not item.distribution:
+    if not item.distribution or is_misplaced(root, installed, item):
         return False
     lists = [
         m for m in declarations.manifests(root) if m not in installed and declarations.find(root, m, item.distribution)

@@ -79,6 +79,8 @@ def step_environment(
     env |= {name: base[name] for name in asked_for}
     env["PATH"] = os.pathsep.join(search_path(base, tools_dir))
     env |= {"HOME": str(home), "TMPDIR": str(tmp), "UV_LINK_MODE": "copy"} | cache_variables(cache)
+    # As other tools do, uv is to trust what the machine trusts: behind a company's proxy its own list is not enough.
+    env.setdefault("UV_SYSTEM_CERTS", base.get("UV_SYSTEM_CERTS", "true"))
     if "RUSTUP_HOME" not in env and "HOME" in base:
         env["RUSTUP_HOME"] = str(Path(base["HOME"], ".rustup"))  # toolchains are the user's, only caches are ours
     return env | dict(step_env)

@@ -7,6 +7,8 @@ call for it; a test holds this row against the installed version).
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -21,10 +23,12 @@ from django_q.humanhash import uuid as task_id
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from metabuilder.builds import processes
 from metabuilder.builds.leases import process_name
 from metabuilder.builds.models import BuildRun, WorkerHeartbeat
 from metabuilder.builds.states import RunStatus
 
+STOP_SECONDS = 5.0
 HEARTBEAT_SECONDS = 2.0
 ALIVE_SECONDS = 10.0
 # A run whose wake-up was due this long ago, and which nobody holds or has queued, has lost it.
@@ -96,7 +100,11 @@ def worker_alive() -> bool:
 
 @contextmanager
 def cluster() -> Iterator[None]:
-    """Run the queue's worker processes for as long as the block runs; they end with it."""
+    """Run the queue's worker processes for as long as the block runs; they end with it.
+
+    The library waits for its workers' tasks, and for ever for a worker that was killed while it was idle. A step may
+    run for hours, so the processes are killed then: its run is taken over, as after a crash.
+    """
     from django_q.cluster import Cluster  # starts multiprocessing machinery at import
 
     running = Cluster()
@@ -104,4 +112,16 @@ def cluster() -> Iterator[None]:
     try:
         yield
     finally:
-        running.stop()
+        stopping = threading.Thread(target=running.stop)
+        stopping.start()
+        stopping.join(STOP_SECONDS)
+        if stopping.is_alive():
+            _kill_with_children(running.sentinel.pid)
+            stopping.join()
+
+
+def _kill_with_children(pid: int) -> None:
+    """Kill a process and its children, itself first, so that it replaces none of them."""
+    victims = [p for p in processes.all_processes() if pid in {p.pid, p.parent}]
+    for victim in sorted(victims, key=lambda p: p.pid != pid):
+        processes.send_signal(victim, signal.SIGKILL)

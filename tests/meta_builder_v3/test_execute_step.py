@@ -37,7 +37,12 @@ def test_execute_step__fails_and_is_healed__says_how(tmp_path):
     assert (result["success"], result["auto_fix_outcome"], result["gate_id"]) == (True, "healed", None)
     assert (result["signal"]["type"], result["signal"]["message"]) == ("TRANSIENT", CUT_OFF)
     (attempt,) = result["attempts"]
-    assert (attempt["step"], attempt["strategy"], attempt["outcome"], attempt["attempt"]) == ("s", "RETRY", "succeeded", 1)
+    assert (attempt["step"], attempt["strategy"], attempt["outcome"], attempt["attempt"]) == (
+        "s",
+        "RETRY",
+        "succeeded",
+        1,
+    )
     assert attempt["backoff"] > 0
 
 

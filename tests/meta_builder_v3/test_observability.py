@@ -177,7 +177,12 @@ def test_audit__approved_and_rejected_gates__say_who_decided(tmp_path, plugged):
     build = approved(tmp_path)
     user = build.run.created_by.username
     events = trail(build)
-    assert [event for event, *_ in events] == ["run.created", "autofix.classified", "autofix.escalated", "approval.granted"]
+    assert [event for event, *_ in events] == [
+        "run.created",
+        "autofix.classified",
+        "autofix.escalated",
+        "approval.granted",
+    ]
     assert (events[2][1]["step"], events[2][1]["signal_type"]) == ("scan", "SECURITY")
     granted, actor = events[3][1:]
     assert actor == user
@@ -220,7 +225,10 @@ def test_audit__retried_cancelled_and_settings__are_on_record(tmp_path):
     call_command("retry_run", str(build.run.pk), stdout=StringIO())
     request_cancel(build.again(), actor=build.run.created_by)
     (changed, retried, cancelled) = trail(build)[-3:]
-    assert changed[:2] == ("settings.changed", {"level": "run", "changes": {"max_total_attempts": {"old": None, "new": 2}}})
+    assert changed[:2] == (
+        "settings.changed",
+        {"level": "run", "changes": {"max_total_attempts": {"old": None, "new": 2}}},
+    )
     assert retried[:2] == ("run.retried", {"iteration": 2})
     assert cancelled[0] == "run.cancelled"
     assert {changed[2], retried[2], cancelled[2]} == {build.run.created_by.username}

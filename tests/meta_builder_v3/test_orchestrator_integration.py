@@ -13,12 +13,12 @@ from django_q.models import OrmQ
 
 from approvals.errors import GateVoid
 from approvals.services import expire_due
+from autofix import orchestrator
+from autofix.decision import Strategy
+from autofix.failures import FailureType
+from autofix.fixers.base import Proposal
 from autofix.models import FixTrial, PlanDelta, RetryState
 from autofix.replanning import with_install_step
-from autofix.fixers.base import Proposal
-from autofix.failures import FailureType
-from autofix.decision import Strategy
-from autofix import orchestrator
 from metabuilder.audit.models import AuditEvent
 from metabuilder.builds.models import BuildRun, StepExecution
 from metabuilder.builds.runs import request_cancel, retry_run
@@ -81,9 +81,7 @@ def test_advance__transient_failure__is_retried_with_growing_backoff(tmp_path):
 
 def test_advance__in_the_background__a_backoff_frees_the_worker_and_leaves_a_due_message(tmp_path):
     retry = {"TRANSIENT": {"base_delay": 0.4}}
-    build = start(
-        tmp_path, [{"name": "fetch", "run": fails_times(1, CUT_OFF), "retry": retry}], foreground=False
-    )
+    build = start(tmp_path, [{"name": "fetch", "run": fails_times(1, CUT_OFF), "retry": retry}], foreground=False)
     OrmQ.objects.all().delete()
     run = build.go(wait=False)
     assert (run.status, run.lease_expires_at) == ("waiting_retry", None)
@@ -138,7 +136,10 @@ def test_advance__budget_of_the_run_used_by_another_step__counts(tmp_path):
 
 
 def test_advance__lint_failure__is_fixed_proven_and_committed(tmp_path):
-    steps = [{"name": "gen", "run": "echo 'y = 2' > generated.py"}, {"name": "lint", "kind": "lint", "run": f"{RUFF} check ."}]
+    steps = [
+        {"name": "gen", "run": "echo 'y = 2' > generated.py"},
+        {"name": "lint", "kind": "lint", "run": f"{RUFF} check ."},
+    ]
     build = start(tmp_path, steps, {"app.py": UNUSED_IMPORT})
     before = listing(build.source)
     run = build.go()
@@ -186,7 +187,10 @@ def test_advance__rolled_back__runs_rollback_commands_last_first(tmp_path):
 
 
 def test_advance__rollback_command_fails__needs_a_person(tmp_path):
-    steps = [{"name": "one", "run": "true", "rollback": "exit 3"}, {"name": "t", "kind": "test", "run": says(ASSERTION)}]
+    steps = [
+        {"name": "one", "run": "true", "rollback": "exit 3"},
+        {"name": "t", "kind": "test", "run": says(ASSERTION)},
+    ]
     run = start(tmp_path, steps).go()
     assert (run.status, run.outcome) == ("failed", "gave_up")
     assert "rolling back one failed" in run.result_note
@@ -210,19 +214,28 @@ def test_advance__fix_breaks_a_later_step__is_blamed_reverted_and_escalated(tmp_
     build.go()
     # The lint step was green only with the fix: the run must not end green without it.
     assert build.run.status != "succeeded"
-    assert "app.py" not in [line for line in git(build.workspace.places.git_dir, "diff", "--name-only", run.base_commit, build.workspace.head_commit).split()]
+    assert "app.py" not in [
+        line
+        for line in git(
+            build.workspace.places.git_dir, "diff", "--name-only", run.base_commit, build.workspace.head_commit
+        ).split()
+    ]
 
 
 def test_advance__re_planned__inserts_the_step_and_keeps_what_is_green(tmp_path, monkeypatch):
     def install(bench, failure):
         yield Proposal(
-            summary="Install it", plan=with_install_step(failure.plan, "python3 -m venv --without-pip .venv", before="use")
+            summary="Install it",
+            plan=with_install_step(failure.plan, "python3 -m venv --without-pip .venv", before="use"),
         )
 
     plug_in(monkeypatch, Editing(install, types={FailureType.INFRA}, strategy=Strategy.REPLAN))
     steps = [
         {"name": "first", "run": "true"},
-        {"name": "use", "run": f"test -e .venv/bin/python3 || {{ {says('bash: line 1: frobnicate: command not found', 127)}; }}"},
+        {
+            "name": "use",
+            "run": f"test -e .venv/bin/python3 || {{ {says('bash: line 1: frobnicate: command not found', 127)}; }}",
+        },
     ]
     build = start(tmp_path, steps)
     original = build.run.plan
@@ -243,7 +256,9 @@ def test_advance__re_planned__inserts_the_step_and_keeps_what_is_green(tmp_path,
 def gated(tmp_path, **options):
     """A run that waits at the gate of a security finding which goes away when somebody says so."""
     return start(
-        tmp_path, [{"name": "scan", "kind": "security", "run": f"test -e .scratch/fine || {{ {says(LEAK)}; }}"}], **options
+        tmp_path,
+        [{"name": "scan", "kind": "security", "run": f"test -e .scratch/fine || {{ {says(LEAK)}; }}"}],
+        **options,
     )
 
 
@@ -304,7 +319,10 @@ def proposing(tmp_path, monkeypatch, edit=None, **fixer):
     plug_in(monkeypatch, Editing(edit, **fixer))
     return start(
         tmp_path,
-        [{"name": "make", "run": "echo made > made.txt"}, {"name": "lint", "kind": "lint", "run": f"test -s CODEOWNERS || {{ {says(FINDING)}; }}"}],
+        [
+            {"name": "make", "run": "echo made > made.txt"},
+            {"name": "lint", "kind": "lint", "run": f"test -s CODEOWNERS || {{ {says(FINDING)}; }}"},
+        ],
         {"CODEOWNERS": ""},
     )
 
@@ -366,7 +384,10 @@ def test_gate__rejected_after_the_deadline__still_runs_the_rollback_commands(tmp
     log = tmp_path / "log"
     build = start(
         tmp_path,
-        [{"name": "up", "run": "true", "rollback": f"echo down >> {log}"}, {"name": "scan", "kind": "security", "run": says(LEAK)}],
+        [
+            {"name": "up", "run": "true", "rollback": f"echo down >> {log}"},
+            {"name": "scan", "kind": "security", "run": says(LEAK)},
+        ],
     )
     build.go()
     BuildRun.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
@@ -539,13 +560,19 @@ def test_retry_run__after_a_rollback__starts_the_next_iteration_with_fresh_budge
 
 def test_retry_run__after_a_re_plan_was_rolled_back__ends(tmp_path, monkeypatch):
     def install(bench, failure):
-        yield Proposal(summary="Install it", plan=with_install_step(failure.plan, "python3 -m venv --without-pip .venv", before="use"))
+        yield Proposal(
+            summary="Install it",
+            plan=with_install_step(failure.plan, "python3 -m venv --without-pip .venv", before="use"),
+        )
 
     plug_in(monkeypatch, Editing(install, types={FailureType.INFRA}, strategy=Strategy.REPLAN))
     missing = says("bash: line 1: frobnicate: command not found", 127)
     build = start(
         tmp_path,
-        [{"name": "use", "run": f"test -e .venv/bin/python3 || {{ {missing}; }}"}, {"name": "test", "kind": "test", "run": fails_times(2, ASSERTION)}],
+        [
+            {"name": "use", "run": f"test -e .venv/bin/python3 || {{ {missing}; }}"},
+            {"name": "test", "kind": "test", "run": fails_times(2, ASSERTION)},
+        ],
     )
     assert build.go().status == "rolled_back"
     retry_run(build.run, actor=None, foreground=True)
@@ -567,7 +594,10 @@ def test_retry_run__cancelled_in_a_backoff__the_old_attempt_does_not_count_again
 
 
 def test_retry_run__cancelled_with_a_fix_on_the_branch__starts_from_the_base(tmp_path):
-    steps = [{"name": "lint", "kind": "lint", "run": f"{RUFF} check ."}, {"name": "s", "run": "test -e .scratch/go || { echo ready; sleep 60; }"}]
+    steps = [
+        {"name": "lint", "kind": "lint", "run": f"{RUFF} check ."},
+        {"name": "s", "run": "test -e .scratch/go || { echo ready; sleep 60; }"},
+    ]
     build = start(tmp_path, steps, {"app.py": UNUSED_IMPORT})
     assert build.go(progress=cancelling(build)).status == "cancelled"
     (build.root / ".scratch").mkdir()

@@ -40,7 +40,9 @@ LINT = {"name": "lint", "kind": "lint", "run": f"{RUFF} check ."}
 
 
 def says_ready_then_hangs_once(log):
-    return f"echo start >> {log}; if [ ! -e .scratch ]; then mkdir .scratch; echo ready; sleep 60; fi; echo end >> {log}"
+    return (
+        f"echo start >> {log}; if [ ! -e .scratch ]; then mkdir .scratch; echo ready; sleep 60; fi; echo end >> {log}"
+    )
 
 
 def alive(pid):
@@ -67,7 +69,9 @@ def test_takeover__killed_in_a_step__runs_it_again_and_charges_nothing(tmp_path)
 
 
 def test_takeover__killed_in_a_retry__the_attempt_is_charged_once(tmp_path):
-    hangs_once = "if [ -e .scratch/first ] && [ ! -e .scratch/second ]; then touch .scratch/second; echo ready; sleep 60; fi; "
+    hangs_once = (
+        "if [ -e .scratch/first ] && [ ! -e .scratch/second ]; then touch .scratch/second; echo ready; sleep 60; fi; "
+    )
     fails_once = f"mkdir -p .scratch; if [ ! -e .scratch/first ]; then touch .scratch/first; {says(CUT_OFF)}; fi"
     build = start(tmp_path, [{"name": "s", "run": hangs_once + fails_once}])
     kill_engine(build, at("output", text="ready\n"))
@@ -78,7 +82,9 @@ def test_takeover__killed_in_a_retry__the_attempt_is_charged_once(tmp_path):
 
 
 def test_takeover__killed_in_a_backoff__goes_on_when_it_is_due(tmp_path):
-    build = start(tmp_path, [{"name": "s", "run": fails_times(1, CUT_OFF), "retry": {"TRANSIENT": {"base_delay": 0.3}}}])
+    build = start(
+        tmp_path, [{"name": "s", "run": fails_times(1, CUT_OFF), "retry": {"TRANSIENT": {"base_delay": 0.3}}}]
+    )
     kill_engine(build, at("waiting"))
     assert build.again().status == "waiting_retry"
     assert build.go().outcome == "healed"
@@ -326,7 +332,13 @@ def test_takeover__source__is_untouched_by_all_of_it(tmp_path, monkeypatch):
 
 
 def test_workspace_of_a_lost_host__is_made_anew_and_the_run_still_ends(tmp_path):
-    build = start(tmp_path, [{"name": "a", "run": "echo a > .scratch-a"}, {"name": "b", "run": says_ready_then_hangs_once(tmp_path / "log")}])
+    build = start(
+        tmp_path,
+        [
+            {"name": "a", "run": "echo a > .scratch-a"},
+            {"name": "b", "run": says_ready_then_hangs_once(tmp_path / "log")},
+        ],
+    )
     kill_engine(build, at("output", text="ready\n"))
     shutil.rmtree(build.workspace.places.directory)
     kill_engine(build, at("output", text="ready\n"))  # the scratch directory is gone with the host

@@ -65,13 +65,9 @@ class Command(BaseCommand):
         parser.add_argument("--plan", metavar="FILE", help="plan file, YAML or JSON")
         parser.add_argument("--ref", default="", help="branch, tag or commit to build instead of HEAD")
         parser.add_argument("--worktree", action="store_true", help="include uncommitted changes")
-        parser.add_argument(
-            "--json", action="store_true", help="the result as one JSON object on standard output"
-        )
+        parser.add_argument("--json", action="store_true", help="the result as one JSON object on standard output")
         parser.add_argument("--out", metavar="DIR", help="write result, patch and step logs there")
-        parser.add_argument(
-            "--resume", metavar="RUN", help="go on with a cancelled, failed or interrupted run"
-        )
+        parser.add_argument("--resume", metavar="RUN", help="go on with a cancelled, failed or interrupted run")
         parser.add_argument("--show-plan", action="store_true", help="show the plan and stop")
         parser.add_argument("--tenant", metavar="SLUG", help="tenant the run belongs to (default: local)")
         parser.add_argument("--as", dest="username", metavar="USER", help="who starts it (default: you)")
@@ -171,9 +167,7 @@ class interrupts:  # noqa: N801 - a context manager, named for how it reads
         self.asked = False
 
     def __enter__(self) -> None:
-        self.before = {
-            number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self.before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self.before.items():

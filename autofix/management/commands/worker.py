@@ -27,9 +27,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--reconcile-once", action="store_true", help="only re-queue what was lost, for cron"
-        )
+        parser.add_argument("--reconcile-once", action="store_true", help="only re-queue what was lost, for cron")
 
     def handle(self, *, reconcile_once: bool, **options: Any) -> None:
         ensure_database()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../_lib.sh"
 project "$1"
-printf 'build:\n\t@mkdir -p build\n\t./scripts/build.sh build/version.txt\n' | put Makefile
+printf '.PHONY: build\nbuild:\n\t@mkdir -p build\n\t./scripts/build.sh build/version.txt\n' | put Makefile
 put scripts/build.sh 755 <<'P'
 #!/bin/sh
 set -e

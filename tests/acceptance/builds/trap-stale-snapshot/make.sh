@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 . "$(dirname "$0")/../_lib.sh"
 project "$1"
-printf 'snapshots:\n\tpython3 -m unittest -q test_bill\n\nupdate-snapshots:\n\tUPDATE=1 python3 -m unittest -q test_bill\n' | put Makefile
+printf 'check:\n\tpython3 -m unittest -q test_bill\n\nupdate-snapshots:\n\tUPDATE=1 python3 -m unittest -q test_bill\n' | put Makefile
 put bill.py <<'P'
 def bill(lines):
-    return "\n".join(f"{name:<8}{price:>6}" for name, price in lines) + "\n"
+    return "\n".join(f"{name:<8}{price:>7}" for name, price in lines) + "\n"
 P
 put snapshots/bill.txt <<'P'
 rope     12.50
