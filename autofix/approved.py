@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
 
 from approvals.models import ApprovalGate
-from approvals.rules import GateStatus
+from approvals.rules import GateStatus, why_unbound
 from autofix import budgets, ending, escalation
 from autofix.decision import Candidate, Decision, Strategy
 from autofix.fixers.base import Proposal
@@ -24,6 +25,8 @@ from metabuilder.builds.transitions import move_run, move_step
 
 if TYPE_CHECKING:
     from autofix.healing import Healer
+
+logger = logging.getLogger("autofix")
 
 RETRY = "retry"
 TRY_CANDIDATE = "try_candidate"
@@ -69,6 +72,12 @@ def perform(session: RunSession, healer: Healer, gate: ApprovalGate) -> bool:
     assert step
     session.check_kill_switch()
     _go_on(session, gate)
+    if why := why_unbound(gate.question(), session.settings.governing_hash()):
+        logger.warning("approved, but not performed: %s", why, extra=budgets.log_fields(session.run, step))
+        with transaction.atomic():
+            session.lease.hold()
+            _set_outcome(gate, AttemptOutcome.SUPERSEDED)
+        return True  # the failure is looked at again
     step.refresh_from_db()
     step.run = session.run
     if action["type"] == RETRY:
@@ -142,7 +151,8 @@ def _go_on(session: RunSession, gate: ApprovalGate) -> None:
             later = run.deadline_at and run.deadline_at + (timezone.now() - gate.created_at)
             move_run(run, RunStatus.RUNNING, lease=session.lease, outcome="", result_note="", deadline_at=later)
         step = gate.step
-        if gate.status == GateStatus.APPROVED and gate.action["type"] == RETRY and step:
+        # Also where the gate is void: what is decided next is decided on how the step ends now.
+        if gate.action["type"] == RETRY and step:
             step.refresh_from_db()
             if step.status == StepStatus.FAILED:
                 move_step(step, StepStatus.PENDING, lease=session.lease)

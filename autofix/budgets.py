@@ -78,7 +78,7 @@ def retry_snapshot(
     fixes = [row for row in attempts if row.candidate_key and row.fingerprint == signal.fingerprint]
     last = next((row for row in reversed(fixes) if row.outcome == AttemptOutcome.SUCCEEDED), None)
     harmful = AutoFixRun.objects.filter(
-        run__tenant=run.tenant_id, fingerprint=signal.fingerprint, harmful=True
+        run__tenant=run.tenant_id, run__source=run.source, fingerprint=signal.fingerprint, harmful=True
     ).values_list("candidate_key", flat=True)
     return RetrySnapshot(
         total_attempts=state.total_attempts,
@@ -92,6 +92,7 @@ def retry_snapshot(
         last_fix_key=last.candidate_key if last else None,
         same_failure_after_fix=last is not None,
         effects=spec.effects.value,
+        kind=spec.kind.value,
         deadline_passed=remaining_seconds is not None and remaining_seconds <= 0,
         remaining_seconds=remaining_seconds,
         kill_switch=kill_switch,

@@ -6,7 +6,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from contextlib import suppress
+from io import TextIOWrapper
+from typing import Any, TextIO, cast
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -31,11 +33,32 @@ PURPOSES = {
 MARKS = {RunStatus.SUCCEEDED: "[green]✔[/]", RunStatus.WAITING_APPROVAL: "[yellow]⏸[/]"}
 
 
+class Lasting:
+    """A stream that outlives its reader: what nobody can read, or its encoding cannot say, ends no run."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 class Console:
     """Tells people on `stream` what the engine does; colours and a live line only on a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
-        self.out = RichConsole(file=stream, highlight=False, soft_wrap=not stream.isatty())
+        self.out = RichConsole(file=cast("TextIO", Lasting(stream)), highlight=False, soft_wrap=not stream.isatty())
         self.live = self.out.status("") if self.out.is_terminal else None
         self.started_at = time.monotonic()
         self.tail: deque[str] = deque(maxlen=SHOWN_LOG_LINES)
@@ -53,17 +76,13 @@ class Console:
             self.out.print(f"  [dim]{escape(line)}[/]")
         table = Table(show_header=False, box=None, padding=(0, 1))
         for spec in plan.order():
-            table.add_row(
-                "  •", escape(spec.name), f"[dim]{spec.kind}[/]", f"[dim]{escape(_short(spec.run))}[/]"
-            )
+            table.add_row("  •", escape(spec.name), f"[dim]{spec.kind}[/]", f"[dim]{escape(_short(spec.run))}[/]")
         self.out.print(table)
 
     def uncommitted(self, paths: Sequence[str]) -> None:
         if paths:
             named = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-            self.out.print(
-                f"[yellow]Not built:[/] uncommitted changes in {escape(named)} (--worktree includes them)"
-            )
+            self.out.print(f"[yellow]Not built:[/] uncommitted changes in {escape(named)} (--worktree includes them)")
 
     def confirm(self, question: str) -> bool:
         self._quiet()
@@ -112,9 +131,7 @@ class Console:
             return  # a fixer's own command; the proof is the step's
         self._quiet()
         label = PURPOSES[Purpose(purpose)]
-        name = escape(step.name) + (
-            f" [dim]({label}: {escape(_short(result.execution.command))})[/]" if label else ""
-        )
+        name = escape(step.name) + (f" [dim]({label}: {escape(_short(result.execution.command))})[/]" if label else "")
         if result.passed:
             self.out.print(f"[green]✔[/] {name} [dim]{result.seconds:.1f} s[/]")
             return
@@ -124,9 +141,7 @@ class Console:
     def _classified(self, step: Any, signal: Any) -> None:
         self.out.print(f"  [bold]{signal.type}[/] ({signal.confidence:.2f}): {escape(signal.message)}")
         for line in signal.evidence[:3]:
-            self.out.print(
-                f"  [dim]{line.number:>6} │[/] {escape(line.text[:160])} [dim]{escape(line.rule)}[/]"
-            )
+            self.out.print(f"  [dim]{line.number:>6} │[/] {escape(line.text[:160])} [dim]{escape(line.rule)}[/]")
 
     def _decided(self, step: Any, signal: Any, decision: Any) -> None:
         self.out.print(f"  → [bold cyan]{decision.strategy}[/] {escape(decision.reason)}")
@@ -142,9 +157,7 @@ class Console:
 
     def _guarded(self, verdict: Any, diff: str) -> None:
         for finding in verdict.findings[:5]:
-            self.out.print(
-                f"  [yellow]guard:[/] {finding.rule} in {escape(finding.path)}: {escape(finding.message)}"
-            )
+            self.out.print(f"  [yellow]guard:[/] {finding.rule} in {escape(finding.path)}: {escape(finding.message)}")
 
     def _trial_ended(self, candidate: Any, passed: bool, reason: str) -> None:
         if not passed:
@@ -158,18 +171,14 @@ class Console:
             more = f"\n… {len(lines) - SHOWN_DIFF_LINES} more lines" if len(lines) > SHOWN_DIFF_LINES else ""
             text = "\n".join(lines[:SHOWN_DIFF_LINES]) + more
             body = Syntax(text, "diff", background_color="default") if self.out.is_terminal else Text(text)
-            self.out.print(
-                Panel(body, title="the fix", border_style="green") if self.out.is_terminal else body
-            )
+            self.out.print(Panel(body, title="the fix", border_style="green") if self.out.is_terminal else body)
         if plan_delta:
             for operation in plan_delta.delta_data:
                 value = escape(str(operation.get("value", "")))
                 self.out.print(f"  [green]plan:[/] {operation['op']} {operation['path']} {value}")
 
     def _blaming(self, step: Any) -> None:
-        self.out.print(
-            f"  [dim]does {escape(step.name)} fail because of an earlier fix? running it without[/]"
-        )
+        self.out.print(f"  [dim]does {escape(step.name)} fail because of an earlier fix? running it without[/]")
 
     def _reverted(self, commit: str) -> None:
         self.out.print(f"  [yellow]reverted[/] {commit[:12]}: it broke a later step")

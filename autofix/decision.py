@@ -43,6 +43,8 @@ class Candidate:
 
 # A change here needs a person, whatever the fixers say.
 PEOPLE_DECIDE = frozenset({FailureType.SECURITY, FailureType.POLICY})
+# So does one that a step of these kinds asks for, whatever it failed of.
+PEOPLE_DECIDE_KINDS = frozenset({"security", "policy"})
 # What remains when nothing more may, or can, be tried.
 WHEN_SPENT: Mapping[FailureType, Strategy] = {
     FailureType.TRANSIENT: Strategy.ESCALATE,
@@ -82,6 +84,7 @@ class RetrySnapshot:
     last_fix_key: str | None = None
     same_failure_after_fix: bool = False
     effects: str = "workspace"  # of the step: none, workspace or external
+    kind: str = "other"  # of the step
     no_effect_yet: bool = False  # the step's probe showed that the last execution had no external effect
     anything_to_undo: bool = True
     deadline_passed: bool = False
@@ -164,7 +167,7 @@ class _Case:
         self.attempts_left = min(self.max_total - state.total_attempts, self.max_step - state.step_attempts)
         # A step with external effects is proven by running it, which is for a person to allow.
         self.may_run_again = state.effects != "external" or state.no_effect_yet
-        may_change = settings.autonomy == "apply" and self.may_run_again
+        may_change = settings.autonomy == "apply" and self.may_run_again and state.kind not in PEOPLE_DECIDE_KINDS
         left = [candidate for candidate in self.candidates if self._is_left(candidate)]
         self.applicable = [c for c in left if may_change and c.gate_reason is None]
         self.proposals = [c for c in left if c not in self.applicable]
@@ -224,13 +227,14 @@ def _retry(case: _Case, jitter: float, now: float) -> tuple[Decision | None, str
         return Decision(strategy=Strategy.RETRY, reason=reason, flake_check=True), ""
     number = case.state.retries.get(case.signal.type, 0) + 1
     own = case.policy.delay_seconds(case.signal.type, number)
-    delay, unjittered = case.policy.delay_seconds(case.signal.type, number, jitter=jitter), own
+    cap = case.settings.backoff_cap_seconds
+    delay, unjittered = min(cap, case.policy.delay_seconds(case.signal.type, number, jitter=jitter)), min(cap, own)
     told = server_wait(case.signal.details, now=now)
     if told:
         cap = case.settings.retry_after_cap_seconds
         if told > cap:
             return None, f"the server asks for a wait of {told:.0f} s, and at most {cap:.0f} s are allowed"
-        delay, unjittered = max(delay, add_jitter(told, jitter=jitter, cap=cap)), max(own, told)
+        delay, unjittered = max(delay, add_jitter(told, jitter=jitter, cap=cap)), max(unjittered, told)
     remaining = case.state.remaining_seconds
     if remaining is not None and not delay < remaining:
         return None, f"a wait of {delay:.0f} s would pass the run's deadline"
@@ -294,6 +298,8 @@ def _spent(case: _Case, reason: str) -> Decision:
         waiting = case.proposals[0]
         if waiting.gate_reason is not None:
             why = waiting.gate_reason
+        elif case.state.kind in PEOPLE_DECIDE_KINDS:
+            why = f"a {case.state.kind} step is for people to decide"
         elif not case.may_run_again:
             why = "proving it would run a step with effects outside the workspace again"
         else:

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from approvals.models import ApprovalGate
 from approvals.rules import GateStatus
-from autofix import budgets, ending, escalation, fixers
+from autofix import blame, budgets, ending, escalation, fixers
 from autofix.decision import Candidate, Decision, Strategy, decide
 from autofix.failures import FailureSignal, FailureType
 from autofix.fixers.base import Failure
@@ -28,13 +28,11 @@ from autofix.session import RunSession
 from autofix.signals_of import last_failure, signal_of, tenant_rules
 from autofix.states import AttemptOutcome
 from metabuilder.audit.services import record_event
-from metabuilder.builds.environments import Environments
 from metabuilder.builds.models import BuildStep, StepExecution
 from metabuilder.builds.plans import Effects, StepSpec
 from metabuilder.builds.queue import enqueue_advance
 from metabuilder.builds.states import Purpose, RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
-from metabuilder.builds.workspace_errors import CandidateDoesNotApply
 
 logger = logging.getLogger("autofix")
 
@@ -210,7 +208,7 @@ class Healer:
                 changes["outcome"] = AttemptOutcome.SUCCEEDED
                 AutoFixRun.objects.filter(pk=attempt.pk).update(updated_at=timezone.now(), **changes)
             if proof.proposal.plan:
-                delta = adopt_plan(session, proof.proposal.plan, triggered_by=candidate.fixer)
+                delta = adopt_plan(session, proof.proposal.plan, ran=proof.prepared, triggered_by=candidate.fixer)
             step.refresh_from_db()
             if proof.passed:
                 if step.status == StepStatus.FAILED:  # else its workspace had to be made anew
@@ -250,64 +248,11 @@ class Healer:
         return used >= state.max_per_step_attempts or state.total_attempts >= state.max_total_attempts
 
     def _fix_is_to_blame(self, step: BuildStep, spec: StepSpec, signal: FailureSignal) -> bool:
-        """Fixes are provisional: a later step that fails with them and passes without them convicts them."""
-        fixes = provisional_fixes(self.session, step)
-        if not fixes or step.pk in self.cleared or signal.can_retry or spec.effects is Effects.EXTERNAL:
+        comes_and_goes = signal.can_retry and signal.type is not FailureType.UNKNOWN
+        if step.pk in self.cleared or comes_and_goes or spec.effects is Effects.EXTERNAL:
             return False
         self.cleared.add(step.pk)
-        self.session.progress.tell("blaming", step=step)
-        try:
-            if not self._passes_without_fixes(step, spec, fixes):
-                return False
-        except CandidateDoesNotApply:
-            return False  # steps changed the same lines since: nobody can tell
-        if self.session.run_again(step, spec, Purpose.PROOF).passed:
-            return False  # it comes and goes: not the fixes
-        self._revert(step, signal, fixes)
-        return True
-
-    def _passes_without_fixes(self, step: BuildStep, spec: StepSpec, fixes: list[AutoFixRun]) -> bool:
-        session = self.session
-        environments = Environments(session.workspace)
-        rebuild = any((fix.decision or {}).get("rebuild") for fix in fixes)
-        with session.workspace.without_fixes():
-            aside = environments.set_aside() if rebuild else None
-            try:
-                if rebuild:
-                    for other in session.plan.order():
-                        if other.name == spec.name:
-                            break
-                        if other.kind in ("setup", "install"):
-                            session.run_again(step, other, Purpose.REPLAY)
-                return session.run_again(step, spec, Purpose.PROOF).passed
-            finally:
-                if aside and session.lease.renew():  # else the files are another holder's now
-                    environments.restore(aside)
-
-    def _revert(self, step: BuildStep, signal: FailureSignal, fixes: list[AutoFixRun]) -> None:
-        session = self.session
-        names = ", ".join(fix.candidate_key for fix in fixes)
-        try:
-            for fix in reversed(fixes):
-                session.workspace.revert_fix(fix.fix_commit)
-                session.progress.tell("reverted", commit=fix.fix_commit)
-        except CandidateDoesNotApply as error:  # a later fix builds on it: all go
-            logger.warning("a fix cannot be reverted alone: %s", error, extra=budgets.log_fields(session.run, step))
-            session.workspace.return_to(session.workspace.base_commit)
-        reason = f"{step.name} passes without the fix {names} and fails with it; the fix was reverted"
-        decision = Decision(strategy=Strategy.ESCALATE, reason=reason)
-        with transaction.atomic():
-            session.lease.hold()
-            mine = AutoFixRun.objects.filter(run=session.run, iteration=session.run.iteration)
-            mine.filter(pk__in=[fix.pk for fix in fixes]).update(
-                harmful=True, outcome=AttemptOutcome.ROLLED_BACK, updated_at=timezone.now()
-            )
-            gone = mine.filter(outcome=AttemptOutcome.SUCCEEDED).exclude(fix_commit="")
-            gone.exclude(fix_commit__in=session.workspace.fixes()).update(outcome=AttemptOutcome.ROLLED_BACK)
-            type(session.run).objects.filter(pk=session.run.pk).update(head_commit=session.workspace.head_commit)
-            attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)
-        session.run.refresh_from_db()
-        escalation.ask(session, step, signal, decision, attempt, kind="harmful_fix")
+        return blame.convict(self.session, step, spec, signal)
 
     def after_lost_effect(self, step: BuildStep, spec: StepSpec, lost: StepExecution) -> Next | None:
         """Decide about a step with external effects whose execution was lost. None: it may run again.
@@ -331,15 +276,6 @@ class Healer:
         attempt = budgets.charge_attempt(step, signal, decision, lease=session.lease, free=True)
         escalation.ask(session, step, signal, decision, attempt, kind=UNKNOWN_EFFECT)
         return Next.PARKED
-
-
-def provisional_fixes(session: RunSession, step: BuildStep) -> list[AutoFixRun]:
-    """The fixes on the branch that were made for other steps, oldest first."""
-    on_branch = set(session.workspace.fixes())
-    rows = AutoFixRun.objects.filter(
-        run=session.run, iteration=session.run.iteration, outcome=AttemptOutcome.SUCCEEDED
-    ).exclude(fix_commit="")
-    return [row for row in rows.exclude(step=step).order_by("created_at") if row.fix_commit in on_branch]
 
 
 def commit_message(attempt: AutoFixRun, candidate: Candidate, proof: Proof) -> str:

@@ -19,6 +19,7 @@ from django.utils import timezone
 from approvals.rules import GateStatus
 from autofix import budgets, ending
 from autofix.approved import act_on_decision, perform, refused, unfinished
+from autofix.confirming import Confirmation
 from autofix.delivery import deliver
 from autofix.escalation import latest_gate
 from autofix.healing import Healer, Next
@@ -33,7 +34,7 @@ from metabuilder.builds.errors import LeaseBusy, LeaseLost, MetabuilderError
 from metabuilder.builds.leases import Lease, take_lease
 from metabuilder.builds.leftovers import end_leftovers
 from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
-from metabuilder.builds.plans import Effects, StepKind, StepSpec
+from metabuilder.builds.plans import Effects, StepSpec
 from metabuilder.builds.queue import enqueue_advance
 from metabuilder.builds.runs import sync_steps
 from metabuilder.builds.states import ENDED_RUNS, ExecutionEnd, Purpose, RunOutcome, RunStatus, StepStatus
@@ -48,7 +49,6 @@ logger = logging.getLogger("autofix")
 HAND_OVER_AFTER_SECONDS = 300.0
 # So many processes in a row died with a run, or lost their database: it is the run that does it.
 MAX_LOST_HOLDERS = 5
-BUILT_KINDS = frozenset({StepKind.BUILD, StepKind.CODEGEN})
 
 
 class HoldersDied(MetabuilderError):
@@ -161,7 +161,10 @@ def _workspace(run: BuildRun, lease: Lease) -> Workspace:
         BuildRun.objects.filter(pk=run.pk).update(
             base_commit=workspace.base_commit, head_commit=workspace.head_commit, branch=workspace.branch
         )
-        run.steps.exclude(status=StepStatus.SKIPPED).update(status=StepStatus.PENDING)
+        # What left the workspace has happened, wherever the files are.
+        outside = [spec.name for spec in run.plan.plan().steps if spec.effects is Effects.EXTERNAL]
+        again = run.steps.exclude(status=StepStatus.SKIPPED).exclude(status=StepStatus.SUCCEEDED, name__in=outside)
+        again.update(status=StepStatus.PENDING)
     run.refresh_from_db()
     return workspace
 
@@ -192,6 +195,7 @@ class _Loop:
     def __init__(self, session: RunSession, *, only: BuildStep | None = None) -> None:
         self.session, self.only = session, only
         self.healer = Healer(session=session)
+        self.confirmation = Confirmation(session=session)
         self.started_at = time.monotonic()
 
     def go(self) -> None:
@@ -254,10 +258,10 @@ class _Loop:
             budgets.start_iteration(run, session.settings, session.policy)
         run.refresh_from_db()
 
-    def _wait_out(self) -> bool:
+    def _wait_out(self, *, here: bool = False) -> bool:
         session, run = self.session, self.session.run
         while run.wake_at and (seconds := (run.wake_at - timezone.now()).total_seconds()) > 0:
-            if not session.wait:
+            if not (session.wait or here):
                 return False  # its message is due then
             session.check_stop()
             session.check_kill_switch()
@@ -284,10 +288,12 @@ class _Loop:
             return False
         if step.status == StepStatus.FAILED:
             following = self.healer.handle_failure(step)
-            if following is Next.PARKED and session.run.status == RunStatus.WAITING_RETRY and session.wait:
-                return self._wait_out()
+            if following is Next.PARKED and session.run.status == RunStatus.WAITING_RETRY:
+                # What the steps left running for the later ones would not survive parking.
+                return self._wait_out(here=session.has_background())
             return following is Next.GO_ON
-        if time.monotonic() - self.started_at > HAND_OVER_AFTER_SECONDS and not session.wait:
+        spent = time.monotonic() - self.started_at
+        if spent > HAND_OVER_AFTER_SECONDS and not session.wait and not session.has_background():
             # Not at once: whoever takes the message while the lease is still ours would drop it.
             enqueue_advance(session.run.pk, timezone.now() + timedelta(seconds=1))
             return False
@@ -302,37 +308,14 @@ class _Loop:
             if step.status in {StepStatus.SUCCEEDED, StepStatus.SKIPPED}:
                 continue
             # What leaves the workspace is only done with what the checks have seen.
-            before = self._unconfirmed(rows) if spec.effects is Effects.EXTERNAL else None
+            before = self.confirmation.first_that_fails() if spec.effects is Effects.EXTERNAL else None
             step.run = self.session.run
             return before or step
-        return None if self.only else self._unconfirmed(rows)
+        return None if self.only else self.confirmation.first_that_fails()
 
     def _all_done(self) -> bool:
         done = {StepStatus.SUCCEEDED, StepStatus.SKIPPED}
         return not self.session.run.steps.exclude(status__in=done).exists()
-
-    def _unconfirmed(self, rows: Mapping[str, BuildStep]) -> BuildStep | None:
-        """Healed means that the whole plan passed on the head commit: re-open a step that passed on an earlier one.
-
-        Checks, and what is built from the sources. Other steps with effects are not asked to be repeatable.
-        """
-        session = self.session
-        head = session.workspace.head_commit
-        if head == session.workspace.base_commit and not budgets.any_reverted(session.run):
-            return None
-        for spec in self.session.plan.order():
-            step = rows[spec.name]
-            if step.status != StepStatus.SUCCEEDED or not (spec.effects is Effects.NONE or spec.kind in BUILT_KINDS):
-                continue
-            passed = step.executions.filter(
-                iteration=self.session.run.iteration, commit=head, end=ExecutionEnd.EXITED, exit_code=0
-            )
-            if not passed.exists():
-                with transaction.atomic():
-                    move_step(step, StepStatus.PENDING, lease=self.session.lease)
-                step.run = self.session.run
-                return step
-        return None
 
     def _execute(self, step: BuildStep) -> bool:
         session = self.session

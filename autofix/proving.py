@@ -62,6 +62,7 @@ class Proof:
     failed_step: str | None = None
     log: str = ""
     executions: tuple[Any, ...] = ()  # primary keys of the executions that are its proof
+    prepared: tuple[str, ...] = ()  # names of the steps that ran before the failed one
 
     @property
     def passed(self) -> bool:
@@ -331,7 +332,11 @@ class CandidateWork:
         done: list[Any] = []
         if proof.proposal.rebuild:
             self._aside = Environments(self.session.workspace).set_aside()
-        for spec in self._preparation(plan, rebuild=proof.proposal.rebuild):
+        preparation = self._preparation(plan, rebuild=proof.proposal.rebuild)
+        if outside := next((spec.name for spec in preparation if spec.effects is Effects.EXTERNAL), None):
+            reason = f"{outside} has effects outside the workspace and is not run again to prove it"
+            return replace(proof, reason=reason)
+        for spec in preparation:
             result = self._run(spec, Purpose.REPLAY, done)
             if not result.passed:
                 return self._failed(proof, spec, result, f"preparing it, {spec.name} failed")
@@ -347,22 +352,23 @@ class CandidateWork:
         if broken := self._broken_check(plan, done):
             return self._failed(proof, broken[0], broken[1], f"{broken[0].name} was green and fails now", level=2)
         proven_by = f"{name} passes" + (" twice" if times == 2 else "")
-        return replace(proof, level=3, reason=proven_by, executions=tuple(done))
+        prepared = tuple(spec.name for spec in preparation)
+        return replace(proof, level=3, reason=proven_by, executions=tuple(done), prepared=prepared)
 
     def _preparation(self, plan: Plan, *, rebuild: bool) -> list[StepSpec]:
         """What has to run before the failed step does: new and changed steps, and set-up for a new environment."""
         old = {spec.name: spec for spec in self.failure.plan.steps}
-        earlier = _before(plan, self.failure.step.name)
+        earlier = before(plan, self.failure.step.name)
         return [
             spec
             for spec in earlier
-            if (rebuild and spec.kind in SET_UP_KINDS) or (old.get(spec.name) != spec and not _is_check(spec))
+            if (rebuild and is_set_up(spec)) or (old.get(spec.name) != spec and not _is_check(spec))
         ]
 
     def _broken_check(self, plan: Plan, done: list[Any]) -> tuple[StepSpec, StepResult] | None:
         """Run the earlier checks that were green; return the first that fails now."""
         green = set(self.session.run.steps.filter(status=StepStatus.SUCCEEDED).values_list("name", flat=True))
-        for spec in _before(plan, self.failure.step.name):
+        for spec in before(plan, self.failure.step.name):
             if _is_check(spec) and spec.name in green:
                 result = self._run(spec, Purpose.PROOF, done)
                 if not result.passed:
@@ -416,13 +422,18 @@ def further_on(before: FailureSignal, after: FailureSignal) -> bool:
     return _STAGE[after.type] > _STAGE[before.type] and after.fingerprint != before.fingerprint
 
 
-def _before(plan: Plan, name: str) -> list[StepSpec]:
+def before(plan: Plan, name: str) -> list[StepSpec]:
     earlier = []
     for spec in plan.order():
         if spec.name == name:
             break
         earlier.append(spec)
     return earlier
+
+
+def is_set_up(spec: StepSpec) -> bool:
+    """Whether the step builds environments, and may do so again."""
+    return spec.kind in SET_UP_KINDS and spec.effects is not Effects.EXTERNAL
 
 
 def _is_check(spec: StepSpec) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.utils import timezone
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from metabuilder.builds.plans import Plan
 
 
-def adopt_plan(session: RunSession, plan: Plan, *, triggered_by: str) -> PlanDelta:
-    """Make `plan`, whose new steps ran green in the proof, the run's plan. In the caller's transaction, leased.
+def adopt_plan(session: RunSession, plan: Plan, *, ran: Collection[str], triggered_by: str) -> PlanDelta:
+    """Make `plan` the run's plan. In the caller's transaction, leased.
 
-    Steps already green and unchanged stay green.
+    Steps already green and unchanged stay green; of the new ones those are that `ran` in the proof.
     """
     run, original = session.run, session.run.plan
     old = {spec.name for spec in original.plan().steps}
@@ -31,7 +32,7 @@ def adopt_plan(session: RunSession, plan: Plan, *, triggered_by: str) -> PlanDel
     BuildRun.objects.filter(pk=run.pk).update(plan=new)
     run.refresh_from_db()
     sync_steps(run, plan)
-    for step in run.steps.filter(name__in=[spec.name for spec in plan.steps if spec.name not in old]):
+    for step in run.steps.filter(name__in=[name for name in ran if name not in old]):
         now = timezone.now()
         move_step(step, StepStatus.RUNNING, lease=session.lease, started_at=now)
         move_step(step, StepStatus.SUCCEEDED, lease=session.lease, last_exit_code=0, finished_at=now)

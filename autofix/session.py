@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from django.conf import settings as django_settings
 from django.db import transaction
 from django.db.models import Max
@@ -102,6 +103,17 @@ class RunSession:
             # Stored before any command starts, so that whoever takes over can end what we leave behind.
             self.update_run(processes=self._keeper.identity.to_json())
         return self._keeper
+
+    def has_background(self) -> bool:
+        """Whether processes that a step started in the background are alive: they end with this session."""
+        if self._keeper is None:
+            return False
+        try:
+            keeper = psutil.Process(self._keeper.identity.pid)
+            own = keeper.cmdline()
+            return any(child.cmdline() not in (own, []) for child in keeper.children(recursive=True))
+        except psutil.Error:  # one of them has just ended
+            return False
 
     def end_processes(self) -> None:
         """End what the steps left running."""

@@ -6,13 +6,14 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from approvals.models import ApprovalGate
@@ -21,10 +22,11 @@ from autofix import fixers, orchestrator
 from autofix.decision import Candidate, Strategy
 from autofix.fixers.base import Proposal
 from autofix.models import AutoFixRun
+from metabuilder.audit.models import AuditEvent
 from metabuilder.builds.accounts import local_user
 from metabuilder.builds.models import BuildRun, StepExecution
 from metabuilder.builds.plans import parse_plan
-from metabuilder.builds.runs import create_run
+from metabuilder.builds.runs import create_run, request_cancel
 from metabuilder.builds.workspaces import Workspace
 from tests.builds.repositories import listing, make_repository
 
@@ -54,6 +56,8 @@ Line:        3
 9:41AM INF 12 commits scanned.
 9:41AM WRN leaks found: 1
 """
+FINDING = "app.py:1:8: F401 [*] `os` imported but unused\nFound 1 error.\n[*] 1 fixable with the `--fix` option."
+UNUSED_IMPORT = "import os\n\nx = 1\n"
 FAST = {"TRANSIENT": {"base_delay": 0.02}, "UNKNOWN": {"base_delay": 0.02}, "RUNTIME": {"base_delay": 0.02}}
 
 
@@ -232,3 +236,52 @@ def after(owner: Any, name: str) -> Callable[[Callable[[], None]], None]:
         setattr(owner, name, dying)
 
     return arrange
+
+
+def events(build, kind):
+    return AuditEvent.objects.filter(event_type=kind, subject_id=str(build.run.pk)).order_by("seq")
+
+
+def gated(tmp_path, **options):
+    """A run that waits at the gate of a security finding which goes away when somebody says so."""
+    return start(
+        tmp_path,
+        [{"name": "scan", "kind": "security", "run": f"test -e .scratch/fine || {{ {says(LEAK)}; }}"}],
+        **options,
+    )
+
+
+def proposing(tmp_path, monkeypatch, edit=None, **fixer):
+    """A run whose only fix needs a person: it writes a protected file."""
+    edit = edit or writes("CODEOWNERS", "* @team\n")
+    plug_in(monkeypatch, Editing(edit, **fixer))
+    return start(
+        tmp_path,
+        [
+            {"name": "make", "run": "echo made > made.txt"},
+            {"name": "lint", "kind": "lint", "run": f"test -s CODEOWNERS || {{ {says(FINDING)}; }}"},
+        ],
+        {"CODEOWNERS": ""},
+    )
+
+
+def cancelling(build):
+    """A listener that asks to cancel from another thread as soon as a step has said `ready`."""
+
+    class Canceller(Told):
+        asked = False
+
+        def tell(self, event, /, **facts):
+            if event == "output" and "ready" in facts["text"] and not self.asked:
+                self.asked = True
+                thread = threading.Thread(target=self.cancel)
+                thread.start()
+                thread.join()
+
+        def cancel(self):
+            try:
+                request_cancel(BuildRun.objects.get(pk=build.run.pk), actor=None)
+            finally:
+                connection.close()
+
+    return Canceller()

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from io import StringIO
+from contextlib import suppress
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -16,16 +17,30 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from autofix import orchestrator
+from autofix.console import Console
+from autofix.plan_files import plan_for
+from autofix.report import run_report
+from metabuilder.builds.accounts import local_user
 from metabuilder.builds.leases import take_lease
 from metabuilder.builds.models import BuildRun
+from metabuilder.builds.runs import create_run
 from tests.builds.repositories import git, listing, make_repository
 from tests.engine import ASSERTION, CUT_OFF, LEAK, RUFF, fails_times, says
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).resolve().parents[1]
 KEYS = {
-    "run_id", "status", "outcome", "first_signal", "workspace", "branch", "base_commit", "head_commit", "attempts", "gates",
-}  # fmt: skip
+    "run_id",
+    "status",
+    "outcome",
+    "first_signal",
+    "workspace",
+    "branch",
+    "base_commit",
+    "head_commit",
+    "attempts",
+    "gates",
+}
 
 
 def repository(tmp_path, *steps, files=None):
@@ -85,8 +100,13 @@ def test_heal__healed__exits_0_and_says_how(tmp_path):
     assert 0 < report["first_signal"]["confidence"] <= 1
     retry, patch = report["attempts"]
     assert retry == {
-        "step": "fetch", "signal_type": "TRANSIENT", "strategy": "RETRY", "outcome": "succeeded", "attempt": 1, "backoff": retry["backoff"],
-    }  # fmt: skip
+        "step": "fetch",
+        "signal_type": "TRANSIENT",
+        "strategy": "RETRY",
+        "outcome": "succeeded",
+        "attempt": 1,
+        "backoff": retry["backoff"],
+    }
     assert (patch["step"], patch["strategy"], patch["backoff"]) == ("lint", "PATCH", None)
     assert report["branch"] == f"metabuilder/run-{report['run_id']}"
     assert report["head_commit"] != report["base_commit"]
@@ -129,11 +149,35 @@ def test_heal__our_own_failure__exits_70_with_the_object_and_no_secret(tmp_path,
     assert "hunter2secret" not in json.dumps(report)
 
 
-def test_heal__for_people__shows_the_steps_and_what_to_do_next(tmp_path):
-    out = StringIO()
-    call_command("heal", str(repository(tmp_path, {"name": "build-it", "run": "true"})), stdout=out)
-    # The screen is written by rich straight to standard output; nothing but that is asked of it here.
-    assert BuildRun.objects.get().status == "succeeded"
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_heal__for_people__shows_the_steps_whatever_the_terminal_can_say(tmp_path, encoding):
+    shown = BytesIO()
+    source = repository(tmp_path, {"name": "build-it", "run": "true"})
+    stream = TextIOWrapper(shown, encoding=encoding)
+    console = Console(stream)
+    tenant, user = local_user()
+    plan, origin = plan_for(source, None)
+    console.plan(plan, origin)
+    run = create_run(tenant=tenant, actor=user, source=str(source), plan=plan, foreground=True)
+    orchestrator.advance(run.pk, progress=console, wait=True)
+    run.refresh_from_db()
+    console.closing(run, run_report(run))
+    stream.flush()
+    text = shown.getvalue().decode(encoding)
+    assert "build-it" in text
+    assert f"autofix_history {run.pk}" in text
+
+
+def test_heal__nobody_reads_any_more__the_run_still_ends(tmp_path):
+    readable, writable = os.pipe()
+    os.close(readable)
+    source = repository(tmp_path, {"name": "s", "run": "true"})
+    tenant, user = local_user()
+    run = create_run(tenant=tenant, actor=user, source=str(source), plan=plan_for(source, None)[0], foreground=True)
+    with suppress(OSError), os.fdopen(writable, "w") as stream:
+        orchestrator.advance(run.pk, progress=Console(stream), wait=True)
+    run.refresh_from_db()
+    assert (run.status, run.outcome) == ("succeeded", "clean")
 
 
 # Options
@@ -277,9 +321,15 @@ def test_heal__interrupted__cancels_keeps_the_workspace_and_can_be_resumed(tmp_p
     }
     command = [sys.executable, "manage.py", "heal", "--json"]
     process = subprocess.Popen(
-        [*command, str(source)], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL, text=True, start_new_session=True,
-    )  # fmt: skip
+        [*command, str(source)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
     pid = until(lambda: next(iter((tmp_path / "data").glob("workspaces/*/src/*/.scratch/pid")), None))
     until(lambda: pid.read_text().strip())
     process.send_signal(number)

@@ -18,6 +18,7 @@ from autofix.fixers.declarations import Manifest
 from autofix.fixers.installs import Install, environment, installs, is_importable
 from autofix.fixers.requirement import find_missing, is_misplaced, missing_modules
 from autofix.fixers.shell import base_name, invocations
+from autofix.fixers.tables import words
 from metabuilder.builds.plans import Plan
 
 _TYPES = frozenset(
@@ -42,11 +43,14 @@ _NPM_COMMANDS = {
     "babel": "@babel/cli",
 }
 _NODE_MODULE = re.compile(r"(?:Cannot find module|Cannot find package|Can't resolve) '((?:@[\w.-]+/)?[\w.-]+)[^']*'")
+_SYNC_FLAGS = words(
+    "-q --quiet --frozen --locked --no-install-project --no-install-workspace --no-dev --no-default-groups --offline"
+)
 _NODE_INSTALLERS = (
-    ("package-lock.json", "npm ci --no-audit --no-fund"),
+    ("package-lock.json", "npm ci"),
     ("yarn.lock", "yarn install --frozen-lockfile"),
     ("pnpm-lock.yaml", "pnpm install --frozen-lockfile"),
-    ("package.json", "npm install --no-audit --no-fund"),
+    ("package.json", "npm install --no-package-lock"),
 )
 
 
@@ -201,10 +205,19 @@ def _install_of(manifest: Manifest, plan: Plan, found: Sequence[Install], env: s
         group = manifest.keys[-2] if len(manifest.keys) == 5 else ""
         return f"poetry install --with {group}" if "poetry" in tools and group else None
     if manifest.keys[:1] == ("dependency-groups",):
-        return f"uv sync --inexact --group {section}" if "uv" in tools else f"{base} --group {section}"
+        return f"{_uv_sync(plan, folder)} --group {section}" if "uv" in tools else f"{base} --group {section}"
     if manifest.keys[:2] == ("project", "optional-dependencies") or manifest.keys[:1] == ("options.extras_require",):
-        return f"uv sync --inexact --extra {section}" if "uv" in tools else f"{base} {editable}'{target}[{section}]'"
+        return f"{_uv_sync(plan, folder)} --extra {section}" if "uv" in tools else f"{base} {editable}'{target}[{section}]'"
     return f"{base} {editable}{target}"
+
+
+def _uv_sync(plan: Plan, folder: str) -> str:
+    """`uv sync` as the plan calls it, apart from what it selects, so that nothing else comes or goes."""
+    called = (call for step in plan.steps for call in invocations(step.run, "uv".__eq__))
+    flags = next((call.command.values for call in called if "sync" in call.command.values), [])
+    kept = [flag for flag in dict.fromkeys(flags) if flag in _SYNC_FLAGS]
+    move = "" if folder == "." else f"cd {shlex.quote(folder)} && "
+    return " ".join([f"{move}uv sync --inexact", *kept])
 
 
 def _whole_environment(failure: Failure, env: str | None) -> Wanted | None:

@@ -242,6 +242,8 @@ def _installed(command: str) -> Iterator[str]:
                 "--python",
                 "--exclude-newer",
                 "--prefix",
+                "--group",  # what the project declares under that name
+                "--extra",
             }
             if not word.startswith(("-", ".")) and not takes_value:
                 yield canonical(_package_name(word) or word)

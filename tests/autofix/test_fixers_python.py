@@ -208,7 +208,7 @@ def test_install_step__package_json_tool__runs_npm_ci(tmp_path):
     failure = make_failure(bench, plan, "types", "sh: 1: tsc: not found\n", type=FailureType.INFRA)
     (candidate,) = InstallStepFixer().candidates(failure)
     proposal = next(InstallStepFixer().trials(candidate, failure, bench))
-    assert [step.run for step in proposal.plan.steps] == ["npm ci --no-audit --no-fund", "npm run build"]
+    assert [step.run for step in proposal.plan.steps] == ["npm ci", "npm run build"]
 
 
 def test_stubs__hint_of_mypy__goes_where_mypy_is_declared(tmp_path):

@@ -69,7 +69,7 @@ class Chromium:
     def press(self, label: str) -> None:
         """Press the button or follow the link that bears this text."""
         quoted = json.dumps(label)
-        path = f"//*[self::a or self::button][normalize-space()={quoted}] | //input[@type='submit'][@value={quoted}]"
+        path = f"//*[self::a or self::button][not(@hidden)][normalize-space()={quoted}] | //input[@type='submit'][@value={quoted}]"
         self._ask("POST", f"/element/{self._find('xpath', path)}/click", {})
 
     def script(self, body: str) -> Any:

@@ -19,10 +19,9 @@ from metabuilder.builds.models import BuildRun
 from metabuilder.builds.runs import request_cancel
 from settings_flags.services import set_run_settings
 from tests.audit.triggers import without_triggers
-from tests.engine import ASSERTION, CUT_OFF, LEAK, Editing, fails_times, plug_in, says, start, writes
+from tests.engine import ASSERTION, CUT_OFF, FINDING, LEAK, Editing, fails_times, plug_in, says, start, writes
 
 pytestmark = pytest.mark.django_db(transaction=True)
-FINDING = "app.py:1:8: F401 [*] `os` imported but unused\nFound 1 error.\n[*] 1 fixable with the `--fix` option."
 MISSING = says("bash: line 1: frobnicate: command not found", 127)
 
 

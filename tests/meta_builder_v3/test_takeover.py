@@ -20,8 +20,10 @@ from tests.builds.repositories import git, listing
 from tests.engine import (
     ASSERTION,
     CUT_OFF,
+    FINDING,
     LEAK,
     RUFF,
+    UNUSED_IMPORT,
     Editing,
     after,
     at,
@@ -34,8 +36,6 @@ from tests.engine import (
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
-FINDING = "app.py:1:8: F401 [*] `os` imported but unused\nFound 1 error.\n[*] 1 fixable with the `--fix` option."
-UNUSED_IMPORT = "import os\n\nx = 1\n"
 LINT = {"name": "lint", "kind": "lint", "run": f"{RUFF} check ."}
 
 
@@ -205,7 +205,9 @@ def test_takeover__killed_while_it_rolls_back_what_was_rejected__rolls_back(tmp_
 
 def deploy(tmp_path, **extra):
     log = tmp_path / "deployed"
-    run = f"echo begin >> {log}; if [ ! -e {tmp_path}/again ]; then touch {tmp_path}/again; echo ready; sleep 60; fi; echo done >> {log}"
+    again = tmp_path / "again"
+    hangs_once = f"if [ ! -e {again} ]; then touch {again}; echo ready; sleep 60; fi"
+    run = f"echo begin >> {log}; {hangs_once}; echo done >> {log}"
     return start(tmp_path, [{"name": "deploy", "kind": "deploy", "run": run, **extra}]), log
 
 

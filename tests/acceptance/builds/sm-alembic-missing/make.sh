@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+. "$(dirname "$0")/../_lib.sh"
+project "$1"
+. "$HERE/../_alembic.sh"
+
+models '    name = Column(String(20))
+    lamps = Column(Integer, nullable=True)'
+commit "Add lamps"

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+. "$(dirname "$0")/../_lib.sh"
+judge "$1"
+untouched
+right

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+. "$(dirname "$0")/../_lib.sh"
+judge "$1"
+only hoist.py
+same_code hoist.py
+right
