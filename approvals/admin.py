@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import User
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -17,6 +16,7 @@ from django.utils.safestring import SafeString
 from approvals import presentation, services
 from approvals.models import ApprovalDecision, ApprovalGate
 from approvals.rules import DECIDING_ROLES, GateStatus, is_own
+from metabuilder.builds.admin import MembersAdmin, current_user, link_to, short
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.models import Membership
 from metabuilder.builds.permissions import Action, may, role_of
@@ -32,44 +32,10 @@ class RejectionForm(forms.Form):
     )
 
 
-if TYPE_CHECKING:
-    _ModelAdmin = admin.ModelAdmin[Any]
-else:
-    _ModelAdmin = admin.ModelAdmin
-
-
-class MembersAdmin(_ModelAdmin):
-    """Read-only rows that every staff member of their tenant sees; Django permissions are not needed."""
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: Any = super().get_queryset(request)  # of a model whose manager has visible_to
-        visible: QuerySet[Any] = rows.visible_to(request.user)
-        return visible
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        user = request.user
-        if not (user.is_active and user.is_staff):
-            return False
-        if obj is not None:
-            return self.get_queryset(request).filter(pk=obj.pk).exists()
-        return user.is_superuser or Membership.objects.filter(user_id=user.pk).exists()
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
 @admin.register(ApprovalGate)
 class ApprovalGateAdmin(MembersAdmin):
-    list_display = ("title", "status", "kind", "tenant", "run", "created_at", "expires_at")
+    tenant_path = "run__tenant"
+    list_display = ("title", "status", "kind", "tenant", "run_shown", "created_at", "expires_at")
     list_filter = ("status", "kind")
     search_fields = ("title", "run__id")
     ordering = ("-created_at",)
@@ -101,6 +67,10 @@ class ApprovalGateAdmin(MembersAdmin):
     def tenant(self, gate: ApprovalGate) -> str:
         return gate.run.tenant.slug
 
+    @admin.display(description="Run", ordering="run")
+    def run_shown(self, gate: ApprovalGate) -> SafeString:
+        return link_to(gate.run, short(gate.run_id))
+
     @admin.display(description="Failure")
     def what_failed(self, gate: ApprovalGate) -> SafeString:
         return _preformatted(presentation.visible(gate.body))
@@ -119,15 +89,12 @@ class ApprovalGateAdmin(MembersAdmin):
         coloured = format_html_join(
             "\n", '<span class="diff-{}">{}</span>', ((line.kind, line.text) for line in lines if line.text)
         )
-        return (
-            format_html('<pre class="gate-text">{}</pre>', coloured)
-            if coloured
-            else format_html("{}", "none")
-        )
+        return format_html('<pre class="gate-text">{}</pre>', coloured) if coloured else format_html("{}", "none")
 
     @admin.display(description="The exact action")
     def exact_action(self, gate: ApprovalGate) -> SafeString:
-        return _preformatted(presentation.exact(gate.action))
+        shown = _preformatted(presentation.exact(gate.action))
+        return format_html("<details><summary>everything that the decision is bound to</summary>{}</details>", shown)
 
     @admin.display(description="What happens")
     def rejection(self, gate: ApprovalGate) -> str:
@@ -136,9 +103,9 @@ class ApprovalGateAdmin(MembersAdmin):
     @admin.display(description="Decided by")
     def decisions_shown(self, gate: ApprovalGate) -> SafeString:
         rows = gate.decisions.select_related("actor")
-        return format_html_join(
-            "", "<p>{} by {}: {}</p>", ((d.verdict, d.actor, d.comment or "-") for d in rows)
-        )
+        if not rows:
+            return format_html("{}", "nobody yet")
+        return format_html_join("", "<p>{} by {}: {}</p>", ((d.verdict, d.actor, d.comment or "-") for d in rows))
 
     def get_urls(self) -> list[URLPattern]:
         decide = self.admin_site.admin_view(self.decide_view)
@@ -168,7 +135,7 @@ class ApprovalGateAdmin(MembersAdmin):
         return {
             "gate_state": presentation.closing(gate.status),
             "may_decide": may_decide and gate.status == GateStatus.PENDING,
-            "is_own": is_own(gate.question(), _user(request).pk),
+            "is_own": is_own(gate.question(), current_user(request).pk),
             "decide_url": reverse("admin:approvals_approvalgate_decide", args=[gate.pk]),
         }
 
@@ -182,11 +149,11 @@ class ApprovalGateAdmin(MembersAdmin):
         comment = request.POST.get("comment", "")
         if request.POST.get("verdict") == "approve":
             self._decide(
-                request, gate, lambda: services.approve_gate(gate, actor=_user(request), comment=comment)
+                request, gate, lambda: services.approve_gate(gate, actor=current_user(request), comment=comment)
             )
         elif request.POST.get("verdict") == "reject":
             self._decide(
-                request, gate, lambda: services.reject_gate(gate, actor=_user(request), comment=comment)
+                request, gate, lambda: services.reject_gate(gate, actor=current_user(request), comment=comment)
             )
         return HttpResponseRedirect(reverse("admin:approvals_approvalgate_change", args=[gate.pk]))
 
@@ -198,14 +165,12 @@ class ApprovalGateAdmin(MembersAdmin):
             return
         self.message_user(request, f"{gate.title}: {decided.status}", messages.SUCCESS)
         if not worker_alive():
-            self.message_user(
-                request, "No worker is alive; the run goes on when one starts.", messages.WARNING
-            )
+            self.message_user(request, "No worker is alive; the run goes on when one starts.", messages.WARNING)
 
     @admin.action(description="Approve selected gates", permissions=["decide"])
     def approve_selected(self, request: HttpRequest, queryset: QuerySet[ApprovalGate]) -> None:
         for gate in queryset:
-            self._decide(request, gate, lambda gate=gate: services.approve_gate(gate, actor=_user(request)))  # type: ignore[misc]  # binds the loop's gate
+            self._decide(request, gate, lambda gate=gate: services.approve_gate(gate, actor=current_user(request)))  # type: ignore[misc]  # binds the loop's gate
 
     @admin.action(description="Reject selected gates", permissions=["decide"])
     def reject_selected(self, request: HttpRequest, queryset: QuerySet[ApprovalGate]) -> HttpResponse | None:
@@ -216,7 +181,7 @@ class ApprovalGateAdmin(MembersAdmin):
                 self._decide(
                     request,
                     gate,
-                    lambda gate=gate: services.reject_gate(gate, actor=_user(request), comment=reason),  # type: ignore[misc]  # binds the loop's gate
+                    lambda gate=gate: services.reject_gate(gate, actor=current_user(request), comment=reason),  # type: ignore[misc]  # binds the loop's gate
                 )
             return None
         context = {
@@ -233,16 +198,12 @@ class ApprovalGateAdmin(MembersAdmin):
 
 @admin.register(ApprovalDecision)
 class ApprovalDecisionAdmin(MembersAdmin):
+    tenant_path = "gate__run__tenant"
     list_display = ("created_at", "verdict", "actor", "gate", "comment")
     list_filter = ("verdict",)
     ordering = ("-created_at",)
     list_select_related = ("gate", "actor")
     fields = ("gate", "actor", "verdict", "comment", "created_at")
-
-
-def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
 
 
 def _preformatted(text: str) -> SafeString:

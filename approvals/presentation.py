@@ -9,15 +9,18 @@ from typing import Any
 
 from approvals.rules import GateStatus
 
-# What approving does, by the action's type. Keys beside "type" that are shown: summary, patch, plan, delta,
-# commands, base_commit, reason, label.
+# What approving does, by the action's type. Keys beside "type" that are shown: summary, details, patch, delta,
+# base_commit, reason, label.
 MEANINGS: Mapping[str, str] = {
     "apply_patch": "The patch below is applied to the run's branch and has to prove itself: "
     "the failed step runs again with it, and the run goes on only if that passes.",
     "apply_plan": "The plan is changed as shown below, and the run goes on with the new plan.",
+    "try_candidate": "What is named below is tried: it is carried out in the run's workspace, and the failed step "
+    "runs again with it. If it proves itself, its change is committed to the run's branch and the run goes on; if "
+    "not, everything is put back. A change that breaks a rule of the guard comes back to you with its diff first.",
     "retry": "The failed step is run again as it is. Nothing is changed.",
-    "accept_failure": "The failure is accepted: nothing is changed, and the run ends as failed.",
-    "rollback": "What the run did is rolled back although that is not known to be safe.",
+    "try_candidate": "The fix named below is tried: it is kept only if the failed step passes with it. If what it "
+    "changes needs approval, you are asked again, with the diff.",
 }
 REJECTION = "Nothing of it is applied, and the run is rolled back."
 
@@ -47,20 +50,23 @@ def _shown(character: str) -> str:
 def meaning(action: Mapping[str, Any]) -> list[str]:
     """Return, line by line, exactly what approval does."""
     kind = str(action.get("type", ""))
-    lines = [
-        MEANINGS.get(kind, f"The action {kind or 'without a type'} is performed, exactly as written below.")
-    ]
+    lines = [MEANINGS.get(kind, f"The action {kind or 'without a type'} is performed, exactly as written below.")]
     if summary := action.get("summary"):
         lines.append(visible(str(summary)))
     if base := action.get("base_commit"):
         lines.append(f"Base commit: {visible(str(base))}")
-    lines.extend(f"Runs: {visible(str(command))}" for command in action.get("commands") or ())
+    lines.extend(f"{visible(str(name)).capitalize()}: {_listed(value)}" for name, value in (action.get("details") or {}).items())
     lines.extend(_plan_change(operation) for operation in action.get("delta") or ())
     if label := action.get("label"):
         lines.append(f"How far it is proven: {visible(str(label))}")
     if reason := action.get("reason"):
         lines.append(f"Why people are asked: {visible(str(reason))}")
     return lines
+
+
+def _listed(value: Any) -> str:
+    items = value if isinstance(value, list | tuple) else [value]
+    return visible(", ".join(str(item) for item in items))
 
 
 def _plan_change(operation: Any) -> str:
@@ -74,9 +80,7 @@ def _plan_change(operation: Any) -> str:
 
 
 def diff_lines(patch: str) -> list[DiffLine]:
-    return [
-        DiffLine(kind=kind, text=visible(line)) for kind, line in _classified(patch.rstrip("\n").split("\n"))
-    ]
+    return [DiffLine(kind=kind, text=visible(line)) for kind, line in _classified(patch.rstrip("\n").split("\n"))]
 
 
 def _classified(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -94,8 +98,9 @@ def _classified(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def evidence_lines(evidence: Sequence[Any]) -> list[str]:
-    """Return the deciding log lines with their numbers; what a log says is shown, never interpreted."""
+    """Return the deciding log lines with their numbers, in the log's order; nothing in them is interpreted."""
     rows = [row if isinstance(row, Mapping) else {"text": row} for row in evidence]
+    rows.sort(key=lambda row: row.get("number") or 0)
     return [f"{row.get('number') or '':>6}  {visible(str(row.get('text', '')))}" for row in rows]
 
 

@@ -17,14 +17,15 @@ from autofix.models import AutoFixRun
 from autofix.proving import CandidateWork, Proof, findings_text
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
+from metabuilder.audit.chain import storable
 from metabuilder.builds.candidates import FrozenCandidate
-from metabuilder.builds.models import BuildStep
-from metabuilder.builds.plans import parse_plan
+from metabuilder.builds.models import BuildStep, ScaffoldPlan
 from metabuilder.builds.states import RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
 
 if TYPE_CHECKING:
     from autofix.healing import Healer
+    from metabuilder.builds.plans import Plan
 
 logger = logging.getLogger("autofix")
 
@@ -119,10 +120,14 @@ def _apply(
     failure = healer.failure_of(step)
     if action["type"] == TRY_CANDIDATE:
         found = [c for c in healer.candidates(failure) if c.key == action["candidate"]]
-        if not found:
+        # Bound to what was named: what else it would install now, nobody has approved.
+        if not found or storable(dict(found[0].details)) != action["details"]:
             return None, None, "the approved fix no longer applies"
         work, proof = healer.work_off(step, failure, found[0], attempt, approved=True)
         return found[0], proof, work.last_reason
+    plan = _approved_plan(session, action)
+    if plan is None and "plan_id" in action:
+        return None, None, "the approved plan is no longer what was approved"
     candidate = Candidate(
         key=action["candidate"],
         fixer=action["fixer"],
@@ -131,13 +136,20 @@ def _apply(
     )
     proposal = Proposal(
         summary=action["summary"],
-        plan=parse_plan(action["plan"]) if action["plan"] else None,
+        plan=plan,
         rebuild=action["rebuild"],
         vouched=tuple(action["vouched"]),
     )
     frozen = FrozenCandidate.from_dict(action["frozen"]) if action["frozen"] else None
     work = CandidateWork(session=session, step=step, failure=failure, candidate=candidate, attempt=attempt)
     return candidate, work.apply_approved(proposal, frozen), work.last_reason
+
+
+def _approved_plan(session: RunSession, action: dict[str, Any]) -> Plan | None:
+    """The stored version that a gate is bound to; None where there is none, or its content is another."""
+    stored = ScaffoldPlan.objects.filter(tenant=session.run.tenant, pk=action.get("plan_id")).first()
+    plan = stored.plan() if stored else None
+    return plan if plan and plan.digest == action["plan_digest"] else None
 
 
 def _go_on(session: RunSession, gate: ApprovalGate) -> None:

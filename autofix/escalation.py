@@ -17,15 +17,20 @@ from autofix.models import AutoFixRun
 from autofix.proving import SHOWN_DIFF_BYTES, Proof, findings_text, verdict_record
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
+from metabuilder.audit.chain import storable
 from metabuilder.audit.redaction import redact
 from metabuilder.audit.services import record_event
-from metabuilder.builds.models import BuildStep
+from metabuilder.builds.masking import masked_delta
+from metabuilder.builds.models import BuildRun, BuildStep
 from metabuilder.builds.plan_diff import diff
+from metabuilder.builds.runs import store_plan
 from metabuilder.builds.states import RunOutcome, RunStatus
 from metabuilder.builds.transitions import move_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from metabuilder.builds.plans import Plan
 
 KINDS = {
     FailureType.SECURITY: "security",
@@ -68,6 +73,8 @@ def ask(
     hours = session.settings.gate_expiry_hours
     with transaction.atomic():
         session.lease.hold()
+        if proof and proof.proposal.plan:
+            action |= _bound_plan(run, proof.proposal.plan)
         budgets.finish_attempt(attempt, AttemptOutcome.ESCALATED, lease=session.lease)
         if decision.strategy is not Strategy.ESCALATE:  # else its attempt is on record as that
             reason = findings_text(proof.verdict) if proof else decision.reason
@@ -76,7 +83,7 @@ def ask(
         gate = open_gate(
             run,
             step=step,
-            kind=kind or KINDS.get(signal.type) or ("patch" if proof else "budget"),
+            kind=kind or KINDS.get(signal.type) or ("patch" if proposal else "budget"),
             title=f"{step.name}: {signal.message}"[:300],
             body=_body(step, signal, decision, proof),
             evidence=[{"number": e.number, "text": e.text, "rule": e.rule} for e in signal.evidence],
@@ -107,7 +114,6 @@ def ask(
 def _action(step: BuildStep, proposal: Candidate | None, proof: Proof | None) -> dict[str, Any]:
     """Exactly what approval does. Types: apply_patch, apply_plan, try_candidate, retry."""
     if proof and proposal:
-        plan = proof.proposal.plan
         return {
             "type": "apply_patch" if proof.frozen else "apply_plan",
             "step": step.name,
@@ -118,8 +124,6 @@ def _action(step: BuildStep, proposal: Candidate | None, proof: Proof | None) ->
             "patch": redact(proof.diff.text)[:SHOWN_DIFF_BYTES],
             "patch_digest": proof.diff.digest,
             "frozen": proof.frozen.as_dict() if proof.frozen else None,
-            "plan": plan.to_json() if plan else None,
-            "delta": diff(step.run.plan.plan(), plan) if plan else None,
             "rebuild": proof.proposal.rebuild,
             "vouched": list(proof.proposal.vouched),
             "guard": verdict_record(proof.verdict),
@@ -134,9 +138,17 @@ def _action(step: BuildStep, proposal: Candidate | None, proof: Proof | None) ->
             "fixer": proposal.fixer,
             "title": proposal.title,
             "summary": proposal.title,
+            "details": storable(dict(proposal.details)),
             "reason": proposal.gate_reason,
         }
     return {"type": "retry", "step": step.name}
+
+
+def _bound_plan(run: BuildRun, plan: Plan) -> dict[str, Any]:
+    """Bind the action to a stored version: a plan may hold secrets, and a gate is read by every viewer."""
+    stored = store_plan(plan, tenant=run.tenant, parent=run.plan)
+    delta = masked_delta(diff(run.plan.plan(), plan))
+    return {"plan_id": str(stored.pk), "plan_digest": plan.digest, "delta": delta}
 
 
 def _body(step: BuildStep, signal: FailureSignal, decision: Decision, proof: Proof | None) -> str:

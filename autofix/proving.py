@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from django.db import Error as DatabaseTrouble
@@ -17,9 +16,10 @@ from django.db import transaction
 from django.db.models import Max
 
 from autofix import guard
+from autofix.bench import SessionBench
 from autofix.decision import Candidate
 from autofix.failures import FailureSignal, FailureType
-from autofix.fixers.base import CannotFix, CommandResult, Failure, Fixer, Proposal, TrialResult, Trials
+from autofix.fixers.base import CannotFix, Failure, Fixer, Proposal, TrialResult, Trials
 from autofix.models import AutoFixRun, FixTrial
 from autofix.session import RunSession, StepResult, Stopped
 from autofix.signals_of import signal_of
@@ -34,7 +34,6 @@ from metabuilder.builds.states import Purpose, StepStatus
 from metabuilder.builds.workspace_errors import CandidateDoesNotApply
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from metabuilder.builds.candidates import CandidateDiff, FrozenCandidate, TrialMark
 
@@ -91,44 +90,6 @@ def _next(trials: Trials, result: TrialResult | None = None) -> Proposal:
 
 
 @dataclass(kw_only=True)
-class SessionBench:
-    """The bench of a fixer: commands run under the run's keeper, in the step's own environment."""
-
-    session: RunSession
-    spec: StepSpec
-    step: BuildStep
-    root: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.root = self.session.workspace.root
-
-    def run(
-        self,
-        command: str,
-        *,
-        timeout: float = 120,
-        cwd: str = ".",
-        env: Mapping[str, str] | None = None,
-    ) -> CommandResult:
-        spec = StepSpec(
-            name=self.spec.name,
-            run=command,
-            cwd=cwd,
-            env={**self.spec.env, **(env or {})},
-            timeout_seconds=timeout,
-        )
-        result = self.session.run_again(self.step, spec, Purpose.PROOF)
-        return CommandResult(exit_code=_code(result), output=result.log.text(max_bytes=1 << 20))
-
-    def progress(self, message: str) -> None:
-        self.session.progress.tell("fixer_says", message=message)
-
-
-def _code(result: StepResult) -> int:
-    return 1 if result.exit_code is None else result.exit_code
-
-
-@dataclass(kw_only=True)
 class CandidateWork:
     """One attempt's work on one candidate. `result` is the proof that was accepted or is worth proposing."""
 
@@ -153,6 +114,8 @@ class CandidateWork:
         session, workspace = self.session, self.session.workspace
         bench = SessionBench(session=session, spec=self.failure.step, step=self.step)
         best: Proof | None = None
+        if self.failure.step.effects is Effects.NONE or self.failure.signal.type is FailureType.LINT:
+            workspace.undo_edits()  # a check that mends while it looks: its edits are no part of the project yet
         mark = workspace.begin_trial()
         trials = fixer.trials(self.candidate, self.failure, bench)
         try:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from autofix import metrics
 from autofix.models import PlanDelta
 from metabuilder.audit.services import record_event
+from metabuilder.builds.masking import masked_delta
 from metabuilder.builds.models import BuildRun
 from metabuilder.builds.plan_diff import diff
 from metabuilder.builds.runs import store_plan, sync_steps
@@ -40,7 +41,8 @@ def adopt_plan(session: RunSession, plan: Plan, *, ran: Collection[str], trigger
         original_plan=original,
         new_plan=new,
         run=run,
-        delta_data=diff(original.plan(), plan),
+        # The plans keep what their steps need; the delta is for people, audited and shown.
+        delta_data=masked_delta(diff(original.plan(), plan)),
         triggered_by=triggered_by,
     )
     payload = {"delta": delta.delta_data, "triggered_by": triggered_by, "plan": plan.digest}

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from django.conf import settings as django_settings
 from django.db import transaction
 from django.db.models import Max
@@ -23,7 +22,6 @@ from autofix.budgets import log_fields
 from autofix.progress import Progress, Silent
 from metabuilder.builds.commands import Command, ExecutionResult, Limits
 from metabuilder.builds.environment import (
-    CREDENTIAL_NAME,
     ensure_tools_dir,
     prepare_cache,
     prepare_home,
@@ -33,6 +31,7 @@ from metabuilder.builds.errors import LeaseLost, MetabuilderError
 from metabuilder.builds.execution import Keeper, KeeperLost
 from metabuilder.builds.leftovers import ProcessIdentity
 from metabuilder.builds.logs import LogWriter, StoredLog, log_ref, open_log, stored_log
+from metabuilder.builds.masking import names_a_secret
 from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
 from metabuilder.builds.states import ExecutionEnd, Purpose
 from metabuilder.builds.workspaces import Workspace
@@ -106,19 +105,21 @@ class RunSession:
 
     def has_background(self) -> bool:
         """Whether processes that a step started in the background are alive: they end with this session."""
-        if self._keeper is None:
-            return False
-        try:
-            keeper = psutil.Process(self._keeper.identity.pid)
-            own = keeper.cmdline()
-            return any(child.cmdline() not in (own, []) for child in keeper.children(recursive=True))
-        except psutil.Error:  # one of them has just ended
-            return False
+        return self._keeper is not None and self._keeper.has_background()
 
     def end_processes(self) -> None:
         """End what the steps left running."""
         if self._keeper:
             self._keeper.end_all()
+
+    def pause_background(self) -> None:
+        """Stop what earlier steps left running, so that what changes now is a fixer's doing; see `resume_background`."""
+        if self._keeper:
+            self._keeper.pause()
+
+    def resume_background(self) -> None:
+        if self._keeper:
+            self._keeper.resume()
 
     @cached_property
     def tools_dir(self) -> Path:
@@ -311,4 +312,4 @@ def _facts(execution: StepExecution) -> dict[str, object]:
 
 def secret_values(env: Mapping[str, str]) -> list[str]:
     """Values of variables that are named as secrets are; too short a value would blacken the whole log."""
-    return [value for name, value in env.items() if len(value) >= 6 and CREDENTIAL_NAME.search(name)]
+    return [value for name, value in env.items() if len(value) >= 6 and names_a_secret(name)]

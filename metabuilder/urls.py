@@ -9,6 +9,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from metabuilder import ops
 
 admin.site.site_header = admin.site.site_title = "Meta-Builder"
+admin.site.site_url = None  # the admin is the site
+admin.site.enable_nav_sidebar = False  # its tables need the width
 admin.site.index_title = "Builds, and what was done about the broken ones"
 
 handler404 = "metabuilder.builds.api.problems.not_found"

@@ -16,7 +16,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from autofix import orchestrator
+from autofix import orchestrator, takeover
 from autofix.console import Console
 from autofix.plan_files import plan_for
 from autofix.report import run_report
@@ -141,7 +141,7 @@ def test_heal__our_own_failure__exits_70_with_the_object_and_no_secret(tmp_path,
     def breaks(*_):
         raise RuntimeError("cannot reach https://ann:hunter2secret@example.org/x")
 
-    monkeypatch.setattr(orchestrator, "_take_over", breaks)
+    monkeypatch.setattr(takeover, "_take_over", breaks)
     code, report, *_ = heal(repository(tmp_path, {"name": "s", "run": "true"}), "--json")
     assert (code, report["status"], report["outcome"]) == (70, "failed", None)
     assert set(report) >= KEYS | {"error"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from autofix.fixers import project
 from autofix.fixers.base import Bench, CannotFix, CommandResult, Failure, Proposal, Trials
 from autofix.fixers.shell import invocations
 from autofix.fixers.tables import words
+from metabuilder.builds.plans import Effects
 
 _TYPES = frozenset((FailureType.SCHEMA_MIGRATION, FailureType.RUNTIME))
 _HEADS = re.compile(r"Multiple head revisions are present|Multiple heads are present|multiple heads")
+_UPGRADE = re.compile(r"\balembic\b[^;&|\n]*\bupgrade\s+heads?\b")
 _PENDING = re.compile(r"New upgrade operations detected")
 _GLOBAL_OPTIONS = frozenset(("-c", "--config", "-n", "--name", "-x"))
 _ADDING = words("create_table add_column create_index")
@@ -212,7 +215,25 @@ class AlembicFixer:
         for revision in new:
             if {kind for kind, _, _ in revision.operations} - _ADDING or revision.rejects_rows:
                 raise CannotFix(f"{revision.path} can lose or reject data; a person has to decide")
+        if not merge:
+            _upgrade_as_planned(call, failure, bench, heads(before))
         yield Proposal(summary=f"{candidate.title}: {', '.join(Path(revision.path).name for revision in new)}")
+
+
+def _upgrade_as_planned(call: str, failure: Failure, bench: Bench, old_heads: Sequence[str]) -> None:
+    """Bring the plan's own database up to the new revision where an earlier step did so with the old ones.
+
+    Raises CannotFix, with the database taken back, where the failed step does not pass then.
+    """
+    step = failure.step
+    earlier = itertools.takewhile(lambda other: other.name != step.name, failure.plan.order())
+    upgrades = [other for other in earlier if _UPGRADE.search(other.run) and other.effects is Effects.WORKSPACE]
+    for other in upgrades:
+        bench.run(other.run, cwd=other.cwd, env=other.env)
+    if upgrades and not bench.run(step.run, cwd=step.cwd).ok:
+        for head in old_heads:
+            bench.run(f"{call} downgrade {head}", cwd=step.cwd)
+        raise CannotFix("with the new revision applied the step still fails")
 
 
 def _why_failed(result: CommandResult) -> str:

@@ -61,7 +61,7 @@ RULES = (
     Rule("jasmine.verdict", "jasmine", T.TEST_ASSERT, VERDICT, r"^\d+ specs?, [1-9]\d* failures?", "12 specs, 1 failure"),
     Rule("ava.verdict", "ava", T.TEST_ASSERT, VERDICT, r"^\s*[1-9]\d* tests? failed(?: |$)|^\s*[1-9]\d* uncaught exceptions?$", "  1 test failed"),
     Rule("tap.verdict", "tap", T.TEST_ASSERT, VERDICT, r"^# fail\s+[1-9]\d*$|^ℹ fail [1-9]\d*$|^not ok \d+ ", "# fail  2"),
-    Rule("tap.not-started", "tap", T.RUNTIME, STARTUP, r"^# (?:(?:Error(?: \[\w+\])?: )?Cannot find (?:module|package) '(?P<module>[^'\n]{1,200})'|SyntaxError: .)", "# Error: Cannot find module 'left-pad'", replan=True),
+    Rule("tap.not-started", "tap", T.RUNTIME, STARTUP + 4, r"^# (?:(?:Error(?: \[\w+\])?: )?Cannot find (?:module|package) '(?P<module>[^'\n]{1,200})'|SyntaxError: .)", "# Error: Cannot find module 'left-pad'", replan=True),
     Rule("qunit.verdict", "qunit", T.TEST_ASSERT, VERDICT, r"assertions? of \d+ passed, [1-9]\d* failed|^\d+ tests? completed .{0,60}with [1-9]\d* failed", "10 assertions of 12 passed, 2 failed."),
     Rule("cypress.verdict", "cypress", T.TEST_ASSERT, VERDICT, r"✖\s+\d+ of \d+ failed \(\d+%\)|│ Failing:\s+[1-9]\d*", "    ✖  1 of 3 failed (33%)                     00:12"),
     Rule("playwright.verdict", "playwright", T.TEST_ASSERT, VERDICT, r"^\s+[1-9]\d* failed$", "  2 failed"),

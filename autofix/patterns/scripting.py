@@ -122,7 +122,7 @@ RULES = (
     Rule("editorconfig.finding", "editorconfig-checker", T.LINT, CRASH, r"^[1-9]\d* errors? found$|^\s+(?:\d+: )?(?:Wrong indentation|Trailing whitespace|Wrong line ending|Final newline expected|Wrong amount of left-padding)", "	3: Trailing whitespace"),
     Rule("dotenv-linter", "dotenv-linter", T.LINT, FINDING, r"^\S*\.env\S*:(?P<line>\d+) (?P<code>\w+): |^Found [1-9]\d* problems?$", ".env:2 DuplicatedKey: The FOO key is duplicated"),
     Rule("htmlhint", "htmlhint", T.LINT, FINDING, r"^Scanned \d+ files?, found [1-9]\d* errors? in \d+ files?|^L(?P<line>\d+) \|.{0,200}\((?P<code>[\w-]+)\)", "Scanned 3 files, found 2 errors in 1 files (10 ms)"),
-    Rule("djlint", "djlint", T.LINT, FINDING, r"^(?P<code>[HTDJN]\d{3}) \d+:\d+ |Linted \d+ files?, found [1-9]\d* errors?", "H025 3:4 Tag seems to be an orphan. <div"),
+    Rule("djlint", "djlint", T.LINT, FINDING, r"^(?P<code>[HTDJN]\d{3}) \d+:\d+ |Linted \d+ files?, found [1-9]\d* errors?|^[1-9]\d* files? would be updated\.?$", "H025 3:4 Tag seems to be an orphan. <div"),
     Rule("link-check", "lychee", T.LINT, CRASH, r"^\s*\[✖\] \S+ → Status: \d+|^ERROR: \d+ dead links? found|🚫 Errors?\.{3,}\s*[1-9]", "ERROR: 2 dead links found!"),
     Rule("protolint", "protolint", T.LINT, FINDING, r"^\[(?P<file>\S+\.proto):(?P<line>\d+):\d+\] ", '[a.proto:3:5] Field name "fooBar" must be underscore_separated_names'),
     Rule("verilog.lint", "verilator", T.LINT, FINDING, r"^%(?:Warning|Error)-(?P<code>[A-Z]+): ", "%Warning-UNUSED: a.v:3:5: Signal is not used: 'x'"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
@@ -13,6 +15,8 @@ from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -20,6 +24,7 @@ from metabuilder.builds import members
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.git import hide_credentials
 from metabuilder.builds.logs import stored_log
+from metabuilder.builds.masking import masked_plan
 from metabuilder.builds.models import (
     ApiToken,
     BuildRun,
@@ -64,17 +69,27 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
     if not rows:
         return format_html("{}", "none")
     head = format_html_join("", '<th scope="col">{}</th>', ((name,) for name in heads))
-    cells = (format_html_join("", "<td>{}</td>", ((_blank(cell),) for cell in row)) for row in rows)
+    cells = (format_html_join("", "<td>{}</td>", ((_cell(cell),) for cell in row)) for row in rows)
     body = format_html_join("", "<tr>{}</tr>", ((row,) for row in cells))
     return format_html("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head, body)
 
 
-def _blank(cell: object) -> object:
-    return "" if cell is None else cell
+def _cell(value: object) -> object:
+    if isinstance(value, datetime):
+        return date_format(timezone.localtime(value), "DATETIME_FORMAT")
+    return "" if value is None else value
+
+
+def short(identifier: UUID) -> str:
+    """The first characters of an id, as the commands show and take them."""
+    return str(identifier)[:8]
 
 
 class MembersAdmin(_ModelAdmin):
-    """Read-only rows that every staff member of their tenant sees, and superusers. No Django permissions needed."""
+    """Read-only rows that every staff member of their tenant sees, and superusers. No Django permissions needed.
+
+    Seeing is not deciding: at gates and in settings a superuser has the rights of their role in the tenant, or none.
+    """
 
     tenant_path = "tenant"  # lookup from the row to its tenant; "" for a tenant itself
     show_full_result_count = False
@@ -90,9 +105,12 @@ class MembersAdmin(_ModelAdmin):
         return self.has_view_permission(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        if not (request.user.is_active and request.user.is_staff):
+        user = request.user
+        if not (user.is_active and user.is_staff):
             return False
-        return obj is None or self.get_queryset(request).filter(pk=obj.pk).exists()
+        if obj is not None:
+            return self.get_queryset(request).filter(pk=obj.pk).exists()
+        return user.is_superuser or Membership.objects.filter(user_id=user.pk).exists()
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -238,7 +256,7 @@ class ScaffoldPlanAdmin(MembersAdmin):
 
     @admin.display(description="Plan")
     def plan_shown(self, plan: ScaffoldPlan) -> SafeString:
-        return pretty(plan.body)
+        return pretty(masked_plan(plan.body))
 
 
 RunPanel = Callable[[BuildRun], SafeString]
@@ -246,7 +264,7 @@ RunPanel = Callable[[BuildRun], SafeString]
 
 @admin.register(BuildRun)
 class BuildRunAdmin(MembersAdmin):
-    list_display = ("id", "status", "outcome", "tenant", "source_shown", "iteration", "created_by", "created_at")
+    list_display = ("run_shown", "status", "outcome", "tenant", "source_shown", "created_by", "created_at")
     list_filter = ("status", "outcome", ("tenant", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("tenant", "created_by")
     search_fields = ("id", "source", "branch")
@@ -272,6 +290,10 @@ class BuildRunAdmin(MembersAdmin):
                 },
             ),
         )
+
+    @admin.display(description="Run", ordering="id")
+    def run_shown(self, run: BuildRun) -> str:
+        return short(run.pk)
 
     @admin.display(description="Source", ordering="source")
     def source_shown(self, run: BuildRun) -> str:

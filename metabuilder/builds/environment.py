@@ -10,6 +10,8 @@ from pathlib import Path
 
 import uv
 
+from metabuilder.builds.masking import names_a_secret
+
 _ALLOWED = """
     LANG LANGUAGE TZ
     http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY
@@ -44,9 +46,6 @@ NEVER_PREFIXES = (
     "METABUILDER_",
     "DJANGO_",
 )  # not even by passthrough
-CREDENTIAL_NAME = re.compile(
-    r"TOKEN|PASSW|SECRET|AUTH|CREDENTIAL|USERNAME|COOKIE|(?:^|_)(?:KEY|PAT|PWD|OTP)(?:_|$)", re.IGNORECASE
-)
 # A URL with a user name or password in it, wherever it stands in the value (GOPROXY is a list of URLs).
 USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@")
 # The user's registry configuration, copied without the credentials that may stand in it. Files that hold
@@ -90,7 +89,7 @@ def is_allowed(name: str) -> bool:
     return (
         (name in ALLOWED or name.startswith(ALLOWED_PREFIXES))
         and name.lower() not in NEVER
-        and not CREDENTIAL_NAME.search(name)
+        and not names_a_secret(name)
     )
 
 

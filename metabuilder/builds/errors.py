@@ -54,6 +54,21 @@ class RunAmbiguous(MetabuilderError):
         super().__init__(f"more than one run begins with {prefix}; give more of its id")
 
 
+class NotAllowed(MetabuilderError):
+    """The actor's role does not reach. Nothing was changed."""
+
+    code, http_status = "permission_denied", 403
+
+
+class RunHeld(MetabuilderError):
+    """The run waits on hold until somebody releases it. Nothing was done."""
+
+    code, http_status = "run_held", 409
+
+    def __init__(self, run_id: object) -> None:
+        super().__init__(f"run {run_id} is on hold; release it first")
+
+
 class RunNotRetryable(MetabuilderError):
     """Only a failed, rolled back or cancelled run can be retried. Nothing was changed."""
 

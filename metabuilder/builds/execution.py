@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -68,6 +69,7 @@ class Keeper:
                 start_new_session=True,  # Ctrl-C in a terminal is the engine's to handle
             )
         self.identity = ProcessIdentity.of(self._process.pid)
+        self._stopped: list[processes.Process] = []
         self._spare: Pipes | None = self._prepare()
 
     def __enter__(self) -> Self:
@@ -105,11 +107,16 @@ class Keeper:
             except WardenLost as lost:
                 return self._lost(execution, lost)
 
+    def has_background(self) -> bool:
+        """Whether anything that a finished command started is alive; the keeper's own processes do not count."""
+        own = _command_line(self.identity.pid)
+        found = processes.descendants(self.identity.pid)
+        return any(_command_line(process.pid) not in (own, b"") for process in found)
+
     def end_all(self) -> int:
         """End everything the run's steps left behind, however it detached; return how many processes."""
-        if self._spare:
-            self._spare.discard()
-            self._spare = None
+        self._discard_spare()
+        self._stopped = []
         try:
             self._control.sendall(keeper.END_ALL)
             answer = self._control.recv(4, socket.MSG_WAITALL)
@@ -118,6 +125,25 @@ class Keeper:
         if len(answer) == 4:
             return int.from_bytes(answer, "big")
         return end_leftovers(self.identity.to_json(), self._run_token)
+
+    def pause(self) -> None:
+        """Stop what earlier commands left running, until `resume`; commands that follow run as ever."""
+        self._discard_spare()  # whoever awaits the next command must not be stopped
+
+        def left_behind() -> list[processes.Process]:
+            group = self._process.pid  # of the keeper and its wardens
+            return [process for process in processes.descendants(self._process.pid) if process.group != group]
+
+        stopped = processes.stop_all(left_behind, spare_groups=())
+        known = {process.pid for process in self._stopped}
+        self._stopped += [process for process in stopped if process.pid not in known]
+        self._spare = self._prepare()
+
+    def resume(self) -> None:
+        """Let what `pause` stopped run on."""
+        for process in self._stopped:
+            processes.send_signal(process, signal.SIGCONT)
+        self._stopped = []
 
     def close(self) -> None:
         """End everything, the keeper too. Safe to call twice."""
@@ -130,6 +156,11 @@ class Keeper:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _discard_spare(self) -> None:
+        if self._spare:
+            self._spare.discard()
+            self._spare = None
 
     def _prepare(self) -> Pipes | None:
         """Have the next command's warden forked, so that no command waits for it. None: no keeper."""
@@ -161,3 +192,11 @@ class Keeper:
             return execution.result("killed", None, "the process that watched the command was killed")
         end_leftovers(None, self._run_token)
         raise KeeperLost(self._run_token) from lost
+
+
+def _command_line(pid: int) -> bytes:
+    """Empty for a process that has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -108,10 +108,14 @@ def _expiry() -> datetime:
     return timezone.now() + timedelta(seconds=settings.METABUILDER_LEASE_SECONDS)
 
 
+def unheld() -> Q:
+    """The runs that nobody works on: given back, or their holder has died."""
+    return Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=timezone.now())
+
+
 def take_lease(run_id: UUID | str) -> Lease:
     """Take the run, raising LeaseBusy while somebody else's lease has not expired. One UPDATE: of two, one wins."""
-    free = Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lt=timezone.now())
-    taken = BuildRun.objects.filter(free, pk=run_id).update(
+    taken = BuildRun.objects.filter(unheld(), pk=run_id).update(
         fence=F("fence") + 1,
         lease_owner=process_name(),
         lease_expires_at=_expiry(),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from metabuilder.builds.errors import NotAllowed
 from metabuilder.builds.models import Membership, Tenant
 from metabuilder.builds.states import Role
 
@@ -46,3 +47,13 @@ def role_of(user: AbstractBaseUser | AnonymousUser, tenant: Tenant | UUID) -> Ro
 
 def may(role: Role | None, action: Action) -> bool:
     return role in MAY[action]
+
+
+def check_may(actor: AbstractBaseUser | AnonymousUser, tenant: Tenant | UUID, action: Action) -> None:
+    """Raise NotAllowed unless `actor` may do `action` in `tenant`."""
+    role = role_of(actor, tenant)
+    if may(role, action):
+        return
+    able = ", ".join(each.value for each in MAY[action])
+    standing = f"Your role is {role.value}" if role else f"{actor} is no member of this tenant"
+    raise NotAllowed(f"{standing}; this needs one of: {able}.")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection
 
 RUN_TOKEN_VARIABLE = "METABUILDER_RUN_TOKEN"  # noqa: S105  the name of a variable that marks a run's processes
 END_SECONDS = 10.0  # a process in uninterruptible sleep may outlive its SIGKILL; nobody waits longer for it
+STOP_SECONDS = 1.0  # likewise for its SIGSTOP
+STOPPED = "Tt"
 
 
 class Process:
@@ -141,6 +143,22 @@ def end_all(
             time.sleep(0.002)
             looks_left -= not any(process.pid in ended for process in alive)
     return ended
+
+
+def stop_all(find: Callable[[], list[Process]], *, spare_groups: Collection[int]) -> list[Process]:
+    """SIGSTOP what `find` returns until nothing of it runs; return what was stopped, for SIGCONT.
+
+    What had stopped of its own accord is not among them.
+    """
+    asleep = {process.pid for process in find() if process.state in STOPPED}
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        running = [process for process in find() if process.alive and process.state not in STOPPED]
+        if not running:
+            break
+        signal_all(running, signal.SIGSTOP, spare_groups=spare_groups)
+        time.sleep(0.001)
+    return [process for process in find() if process.alive and process.pid not in asleep]
 
 
 def carriers(token: str) -> list[Process]:

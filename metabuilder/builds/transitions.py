@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from metabuilder.builds.errors import TransitionRefused
 from metabuilder.builds.leases import Lease
-from metabuilder.builds.models import BuildRun, BuildStep
-from metabuilder.builds.states import ENDED_RUNS, RUN_MOVES, STEP_MOVES, RunStatus, StepStatus
+from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
+from metabuilder.builds.states import ENDED_RUNS, RUN_MOVES, STEP_MOVES, ExecutionEnd, RunStatus, StepStatus
 
 
 def move_run(run: BuildRun, target: RunStatus, *, lease: Lease | None, **changes: Any) -> None:
@@ -52,3 +52,9 @@ def reopen_steps(run: BuildRun) -> None:
     run.steps.exclude(status=StepStatus.PENDING).update(
         status=StepStatus.PENDING, last_exit_code=None, started_at=None, finished_at=None
     )
+
+
+def close_lost(run: BuildRun) -> None:
+    """Close what a holder that died left running. The caller has moved the run, so that its fence has risen."""
+    StepExecution.objects.filter(step__run=run, end="").update(end=ExecutionEnd.LOST, finished_at=timezone.now())
+    run.steps.filter(status=StepStatus.RUNNING).update(status=StepStatus.PENDING)

@@ -150,6 +150,13 @@ class Workspace:
         self.files.settle()
         return not self.files.is_at(self._last.tree)
 
+    def undo_edits(self) -> None:
+        """Make every recorded file as in the newest checkpoint; what appeared beside them since stays."""
+        self.files.settle()
+        self.files.sync()
+        tree = self._last.tree
+        self.files.switch(tree, spare=self.files.differing_from(tree))
+
     def snapshot(self, label: str = "") -> str | None:
         """Record the non-ignored files as the next checkpoint; None where nothing changed since the last."""
         tree = self.files.sync()

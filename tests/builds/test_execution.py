@@ -347,6 +347,17 @@ def test_close__twice__is_fine_and_leaves_nothing(token, marker):
     assert not keeper.identity.is_alive()
 
 
+def test_has_background__daemon_of_a_green_command__until_it_is_ended(keeper, marker):
+    run(keeper, "true")
+    assert not keeper.has_background()
+
+    run(keeper, f"setsid sleep {marker} >/dev/null 2>&1 &")
+    assert keeper.has_background()
+
+    keeper.end_all()
+    assert not keeper.has_background()
+
+
 def test_limits__file_size__ends_the_writer(keeper, tmp_path):
     result, _ = run(
         keeper, "head -c 1000000 /dev/zero > big", cwd=tmp_path, limits={"max_file_bytes": 100_000}

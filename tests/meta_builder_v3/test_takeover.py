@@ -8,7 +8,7 @@ import shutil
 import pytest
 from django.db import OperationalError
 
-from autofix import ending, orchestrator
+from autofix import ending, orchestrator, takeover
 from autofix.decision import Strategy
 from autofix.failures import FailureType
 from autofix.fixers.base import Proposal
@@ -130,7 +130,7 @@ def test_takeover__killed_between_revert_and_its_record__convicts_the_fix_all_th
     assert (run.status, build.gate.kind) == ("waiting_approval", "harmful_fix")
     assert "import os" in (build.root / "app.py").read_text()
     assert run.head_commit == build.workspace.head_commit
-    assert [a.harmful for a in build.attempts if a.fix_commit] == [True] * (1 + len(first))
+    assert [a.harmful for a in build.attempts if a.fix_commit] == [False] * len(first) + [True]
 
 
 def test_takeover__killed_after_a_re_plan__keeps_what_its_step_installed(tmp_path, monkeypatch):
@@ -295,7 +295,7 @@ def test_own_failure__a_fixer_cannot_read_the_project__others_still_help(tmp_pat
 
 def test_poison__every_holder_dies__the_run_ends_as_our_own_failure(tmp_path):
     build = start(tmp_path, [{"name": "s", "run": "echo ready; sleep 60"}])
-    for number in range(1, orchestrator.MAX_LOST_HOLDERS + 1):
+    for number in range(1, takeover.MAX_LOST_HOLDERS + 1):
         kill_engine(build, at("output", text="ready\n"))
         assert build.again().lost_holders == number - 1
     with pytest.raises(orchestrator.HoldersDied):
@@ -313,7 +313,7 @@ def test_poison__database_fails_under_the_holder__is_counted_and_tried_again(tmp
         raise OperationalError("deadlock detected")
 
     with monkeypatch.context() as patch:
-        patch.setattr(orchestrator, "_take_over", breaks)
+        patch.setattr(takeover, "_take_over", breaks)
         with pytest.raises(OperationalError):
             build.go()
     assert (build.again().status, build.run.lost_holders) == ("queued", 1)

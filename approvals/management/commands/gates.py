@@ -13,6 +13,7 @@ from approvals import presentation, services
 from approvals.models import ApprovalGate
 from approvals.rules import GateStatus
 from metabuilder.builds.accounts import account
+from metabuilder.builds.embedded import ensure_database
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.queue import worker_alive
 
@@ -43,6 +44,7 @@ class Command(BaseCommand):
             )
 
     def handle(self, *, command: str, username: str | None, as_json: bool, **options: Any) -> None:
+        ensure_database()
         try:
             _, user = account(None, username)
             if command == "list":

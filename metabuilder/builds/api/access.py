@@ -7,11 +7,11 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.shortcuts import get_object_or_404
-from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 
 from metabuilder.builds.models import BuildRun, Tenant
-from metabuilder.builds.permissions import MAY, Action, may, role_of
+from metabuilder.builds.permissions import Action, check_may, role_of
 
 
 def caller(request: Request) -> User:
@@ -20,12 +20,9 @@ def caller(request: Request) -> User:
 
 
 def require(user: User, tenant: Tenant | UUID, action: Action) -> None:
-    role = role_of(user, tenant)
-    if role is None:
+    if role_of(user, tenant) is None:
         raise NotFound
-    if not may(role, action):
-        able = ", ".join(each.value for each in MAY[action])
-        raise PermissionDenied(f"Your role is {role.value}; this needs one of: {able}.")
+    check_may(user, tenant, action)
 
 
 def run_for(request: Request, run_id: UUID, action: Action = Action.VIEW) -> BuildRun:

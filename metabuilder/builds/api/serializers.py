@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.git import hide_credentials
+from metabuilder.builds.masking import masked_plan
 from metabuilder.builds.models import BuildRun, BuildStep, ScaffoldPlan, StepExecution
 from metabuilder.builds.plans import Plan, parse_plan
 from metabuilder.builds.sources import Source
@@ -19,13 +20,13 @@ LOG_BYTES, MAX_LOG_BYTES = 64 << 10, 1 << 20
 
 @extend_schema_field(OpenApiTypes.OBJECT)
 class PlanField(serializers.Field[Any, Any, Any, Any]):
-    """A plan as an object. Raises InvalidPlan, whose lines name what is wrong and where."""
+    """A plan as an object; it is shown with its secrets masked. Raises InvalidPlan, whose lines name what is wrong and where."""
 
     def to_internal_value(self, data: Any) -> Plan:
         return parse_plan(data)
 
     def to_representation(self, value: Any) -> Any:
-        return value  # a stored plan's body
+        return masked_plan(value)  # a stored plan's body
 
 
 class PlanSummarySerializer(serializers.ModelSerializer[ScaffoldPlan]):

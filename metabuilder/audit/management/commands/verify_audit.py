@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from metabuilder.audit.models import AuditEvent
 from metabuilder.audit.services import head_of, tenants_with_a_trail, verify_tenant
@@ -37,6 +38,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, tenant: str | None, anchor: list[tuple[int, str]], **options: Any) -> None:
+        if AuditEvent._meta.db_table not in connection.introspection.table_names():
+            # Not a success: where there was a trail, it is gone.
+            raise CommandError("nothing to verify: this database has no audit trail yet", returncode=2)
         trails = tenants_with_a_trail()
         if tenant is not None:
             trails = _only(tenant, trails, anchored=bool(anchor))
