@@ -15,12 +15,10 @@ MEANINGS: Mapping[str, str] = {
     "apply_patch": "The patch below is applied to the run's branch and has to prove itself: "
     "the failed step runs again with it, and the run goes on only if that passes.",
     "apply_plan": "The plan is changed as shown below, and the run goes on with the new plan.",
-    "try_candidate": "What is named below is tried: it is carried out in the run's workspace, and the failed step "
-    "runs again with it. If it proves itself, its change is committed to the run's branch and the run goes on; if "
-    "not, everything is put back. A change that breaks a rule of the guard comes back to you with its diff first.",
     "retry": "The failed step is run again as it is. Nothing is changed.",
-    "try_candidate": "The fix named below is tried: it is kept only if the failed step passes with it. If what it "
-    "changes needs approval, you are asked again, with the diff.",
+    "try_candidate": "The fix named below is tried: the failed step runs again with it. If it proves itself, its change "
+    "is committed to the run's branch and the run goes on; if not, everything is put back. If the change breaks a rule "
+    "of the guard, you are asked again, with its diff.",
 }
 REJECTION = "Nothing of it is applied, and the run is rolled back."
 
@@ -55,7 +53,7 @@ def meaning(action: Mapping[str, Any]) -> list[str]:
         lines.append(visible(str(summary)))
     if base := action.get("base_commit"):
         lines.append(f"Base commit: {visible(str(base))}")
-    lines.extend(f"{visible(str(name)).capitalize()}: {_listed(value)}" for name, value in (action.get("details") or {}).items())
+    lines.extend(_named(name, value) for name, value in (action.get("details") or {}).items())
     lines.extend(_plan_change(operation) for operation in action.get("delta") or ())
     if label := action.get("label"):
         lines.append(f"How far it is proven: {visible(str(label))}")
@@ -64,9 +62,9 @@ def meaning(action: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _listed(value: Any) -> str:
+def _named(name: str, value: Any) -> str:
     items = value if isinstance(value, list | tuple) else [value]
-    return visible(", ".join(str(item) for item in items))
+    return visible(f"{name.capitalize()}: {', '.join(map(str, items))}")
 
 
 def _plan_change(operation: Any) -> str:

@@ -212,6 +212,12 @@ def cancel_gate(gate: ApprovalGate) -> None:
     gate.refresh_from_db()
 
 
+def cancel_gates_of(run: BuildRun) -> None:
+    """Close what is still asked about a run that was cancelled, or starts over."""
+    for gate in ApprovalGate.objects.pending().filter(run=run):
+        cancel_gate(gate)
+
+
 def expire_due(now: datetime) -> int:
     """Expire the gates that nobody decided by `now`, waking their runs; return how many.
 

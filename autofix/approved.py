@@ -147,7 +147,9 @@ def _apply(
 
 def _approved_plan(session: RunSession, action: dict[str, Any]) -> Plan | None:
     """The stored version that a gate is bound to; None where there is none, or its content is another."""
-    stored = ScaffoldPlan.objects.filter(tenant=session.run.tenant, pk=action.get("plan_id")).first()
+    if "plan_id" not in action:
+        return None
+    stored = ScaffoldPlan.objects.filter(tenant=session.run.tenant, pk=action["plan_id"]).first()
     plan = stored.plan() if stored else None
     return plan if plan and plan.digest == action["plan_digest"] else None
 

@@ -35,6 +35,7 @@ class SessionBench:
         timeout: float = 120,
         cwd: str = ".",
         env: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> CommandResult:
         spec = StepSpec(
             name=self.spec.name,
@@ -43,7 +44,13 @@ class SessionBench:
             env={**self.spec.env, **(env or {})},
             timeout_seconds=timeout,
         )
-        result = self.session.run_again(self.step, spec, Purpose.PROOF)
+        if services:
+            self.session.resume_background()
+        try:
+            result = self.session.run_again(self.step, spec, Purpose.PROOF)
+        finally:
+            if services:
+                self.session.pause_background()
         return CommandResult(exit_code=_code(result), output=result.log.text(max_bytes=1 << 20))
 
     def progress(self, message: str) -> None:

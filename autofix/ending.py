@@ -18,6 +18,7 @@ from metabuilder.audit.services import record_event
 from metabuilder.builds.leases import Lease
 from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
 from metabuilder.builds.plans import StepSpec
+from metabuilder.builds.runs import drop_questions
 from metabuilder.builds.states import ENDED_RUNS, ExecutionEnd, Purpose, RunOutcome, RunStatus, StepStatus
 from metabuilder.builds.transitions import move_run, move_step
 
@@ -89,6 +90,7 @@ def cancel(session: RunSession) -> None:
         budgets.supersede_pending(run)
         run.steps.filter(status=StepStatus.RUNNING).update(status=StepStatus.PENDING)
         move_run(run, RunStatus.CANCELLED, lease=session.lease, result_note="cancelled", foreground=False)
+        drop_questions(run)
         record_event("run.cancelled", tenant=run.tenant, subject=run)
 
 

@@ -29,7 +29,7 @@ from autofix.session import RunSession, Stopped, close_execution, exit_code_of
 from autofix.states import AttemptOutcome
 from autofix.takeover import opened
 from metabuilder.builds.commands import ExecutionResult
-from metabuilder.builds.errors import LeaseBusy, LeaseLost
+from metabuilder.builds.errors import LeaseBusy, LeaseLost, RunHeld
 from metabuilder.builds.leases import Lease, take_lease
 from metabuilder.builds.models import BuildRun, BuildStep, StepExecution
 from metabuilder.builds.plans import Effects, StepSpec
@@ -315,18 +315,23 @@ class MetaBuilderOrchestratorV3:
 
 
 def step_result(step: BuildStep) -> dict[str, Any]:
+    """What came of a step. Without an outcome the run was cancelled, or failed by our own `error`. Raises RunHeld."""
     run = BuildRun.objects.get(pk=step.run_id)
+    if run.hold and run.status == RunStatus.QUEUED:
+        raise RunHeld(run.pk)
     attempts = AutoFixRun.objects.filter(step=step, iteration=run.iteration).order_by("created_at")
     gate = run.gates.filter(status=GateStatus.PENDING).first()
     success = step.status == StepStatus.SUCCEEDED
     healed = any(attempt.outcome == AttemptOutcome.SUCCEEDED for attempt in attempts)
-    outcome = (RunOutcome.HEALED if healed else RunOutcome.CLEAN).value if success else run.outcome
+    outcome = (RunOutcome.HEALED if healed else RunOutcome.CLEAN).value if success else run.outcome or None
+    broken = run.status == RunStatus.FAILED and not run.outcome
     return {
         "success": success,
         "auto_fix_outcome": outcome,
         "signal": next((_signal(attempt) for attempt in attempts), None),
         "attempts": [attempt_record(attempt) for attempt in attempts],
         "gate_id": str(gate.pk) if gate else None,
+        **({"error": {"code": "engine", "message": run.result_note}} if broken else {}),
     }
 
 

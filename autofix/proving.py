@@ -116,7 +116,7 @@ class CandidateWork:
         best: Proof | None = None
         if self.failure.step.effects is Effects.NONE or self.failure.signal.type is FailureType.LINT:
             workspace.undo_edits()  # a check that mends while it looks: its edits are no part of the project yet
-        mark = workspace.begin_trial()
+        mark = self._begin_trial()
         trials = fixer.trials(self.candidate, self.failure, bench)
         try:
             trial = self._charge_trial()
@@ -135,7 +135,7 @@ class CandidateWork:
                     best = proof
                 if not self._may_try_again():
                     break
-                mark = workspace.begin_trial()
+                mark = self._begin_trial()
                 trial = self._charge_trial()
                 proposal = _next(trials, proof.told())
         except StopIteration:
@@ -151,13 +151,14 @@ class CandidateWork:
             raise
         finally:
             trials.close()
+            session.resume_background()
         self._put_back(mark)
         return self._apply_best(best) if best else None
 
     def apply_approved(self, proposal: Proposal, frozen: FrozenCandidate | None) -> Proof | None:
         """Apply exactly what a person approved, and prove it. None, and the tree as before, where it fails."""
-        mark = self.session.workspace.begin_trial()
         trial = self._charge_trial()
+        mark = self._begin_trial()
         try:
             if frozen:
                 self.session.workspace.apply_frozen(frozen)
@@ -170,11 +171,13 @@ class CandidateWork:
         except Stopped:
             self._put_back(mark)
             raise
+        finally:
+            self.session.resume_background()
         return self._keep_or_drop(trial, proof, mark)
 
     def _apply_best(self, best: Proof) -> Proof | None:
-        mark = self.session.workspace.begin_trial()
         trial = self._charge_trial()
+        mark = self._begin_trial()
         try:
             if best.frozen:
                 self.session.workspace.apply_frozen(best.frozen)
@@ -182,6 +185,8 @@ class CandidateWork:
         except Stopped:
             self._put_back(mark)
             raise
+        finally:
+            self.session.resume_background()
         return self._keep_or_drop(trial, proof, mark)
 
     def _keep_or_drop(self, trial: FixTrial, proof: Proof, mark: TrialMark) -> Proof | None:
@@ -199,6 +204,11 @@ class CandidateWork:
             Environments(self.session.workspace).discard(self._aside)
             self._aside = None
         return proof
+
+    def _begin_trial(self) -> TrialMark:
+        """From here until `_try` has frozen the candidate, nothing but the fixer changes files."""
+        self.session.pause_background()
+        return self.session.workspace.begin_trial()
 
     def _may_try_again(self) -> bool:
         settings = self.session.settings
@@ -258,6 +268,7 @@ class CandidateWork:
         workspace = self.session.workspace
         diff = workspace.candidate_diff(mark)
         frozen = workspace.freeze_candidate(mark) if diff.files else None
+        self.session.resume_background()
         verdict = self._guard(proposal, diff.files)
         if approved and verdict.action == "gate":
             verdict = guard.Verdict()  # a person has seen this diff and these findings
@@ -270,7 +281,7 @@ class CandidateWork:
         if frozen and not workspace.changes_project(frozen):
             return replace(proof, reason="it changes only what earlier steps made")
         with self.session.timed("prove"):
-            return self._climb(proof)
+            return self._climb(proof, mark)
 
     def _guard(self, proposal: Proposal, files: tuple[FileChange, ...]) -> guard.Verdict:
         settings = self.session.settings
@@ -289,7 +300,7 @@ class CandidateWork:
         named = self.candidate.details.get("packages") if self.approved else None
         return tuple(map(str, named)) if isinstance(named, list | tuple) else ()
 
-    def _climb(self, proof: Proof) -> Proof:
+    def _climb(self, proof: Proof, mark: TrialMark) -> Proof:
         plan = proof.proposal.plan or self.failure.plan
         name = self.failure.step.name
         done: list[Any] = []
@@ -301,6 +312,8 @@ class CandidateWork:
             return replace(proof, reason=reason)
         for spec in preparation:
             result = self._run(spec, Purpose.REPLAY, done)
+            if proof.proposal.rebuild:
+                self.session.workspace.note_made(mark)
             if not result.passed:
                 return self._failed(proof, spec, result, f"preparing it, {spec.name} failed")
         spec = plan.step(name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.conf import settings as django_settings
 from django.db import transaction
@@ -86,6 +87,7 @@ class RunSession:
     wait: bool = False  # wait out backoffs here instead of handing over to a due message
     ending: bool = False  # what is undone at the end is neither cancelled nor cut off by the deadline
     _keeper: Keeper | None = None
+    _plan: tuple[UUID, Plan] | None = None  # with its row's id; plans are immutable
 
     def __enter__(self) -> RunSession:
         return self
@@ -113,7 +115,7 @@ class RunSession:
             self._keeper.end_all()
 
     def pause_background(self) -> None:
-        """Stop what earlier steps left running, so that what changes now is a fixer's doing; see `resume_background`."""
+        """Stop what earlier steps left running, so that what changes now is a fixer's doing."""
         if self._keeper:
             self._keeper.pause()
 
@@ -127,7 +129,9 @@ class RunSession:
 
     @property
     def plan(self) -> Plan:
-        return self.run.plan.plan()
+        if self._plan is None or self._plan[0] != self.run.plan_id:
+            self._plan = (self.run.plan_id, self.run.plan.plan())
+        return self._plan[1]
 
     def update_run(self, **changes: Any) -> None:
         """Write columns of the run that are not its status."""

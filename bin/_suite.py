@@ -17,7 +17,7 @@ from types import FrameType
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
-FAST_LANE = ["-n", "2", "-m", "not acceptance and not crash and not benchmark"]
+FAST_LANE = ["-n", "2", "-m", "not acceptance and not crash and not browser and not benchmark"]
 
 
 @contextmanager

@@ -30,6 +30,8 @@ urlpatterns = [
     # The admin's own login turns away members who are not staff; the settings page does not.
     path("login", LoginView.as_view(template_name="login.html"), name="login"),
     path("logout", LogoutView.as_view(next_page="login"), name="logout"),
+    # One page to sign in on, whichever page was asked for.
+    path("admin/login/", RedirectView.as_view(pattern_name="login", query_string=True)),
     path("admin/", admin.site.urls),
     path("settings/", include("settings_flags.urls")),
     path("api/meta/v2/", include((api_v2, "api-v2"))),

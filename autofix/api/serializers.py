@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from autofix.failures import FailureSignal
 from autofix.models import AutoFixRun, FixTrial, PlanDelta
+from metabuilder.builds.api.serializers import FirstSignalSerializer
 from metabuilder.builds.plans import StepKind
 
 
@@ -96,10 +97,9 @@ class LogLineSerializer(serializers.Serializer[Any]):
     rule = serializers.CharField()
 
 
-class SignalSerializer(serializers.Serializer[Any]):
-    type = serializers.CharField()
-    confidence = serializers.FloatField()
-    message = serializers.CharField()
+class SignalSerializer(FirstSignalSerializer):
+    """A failure's cause with all that says so."""
+
     evidence = LogLineSerializer(many=True, help_text="The deciding line first.")
     fingerprint = serializers.CharField()
     can_retry = serializers.BooleanField()

@@ -207,7 +207,7 @@ class AlembicFixer:
         if reason:
             raise CannotFix(f"{reason}; a person has to decide")
         action = 'merge -m "merge heads" heads' if merge else 'revision --autogenerate -m "follow the models"'
-        result = bench.run(f"{call} {action}", cwd=failure.step.cwd)
+        result = bench.run(f"{call} {action}", cwd=failure.step.cwd, services=True)
         after = revisions_of(bench.root)
         new = [after[name] for name in after.keys() - before.keys()]
         if not result.ok or not new:

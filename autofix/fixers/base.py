@@ -55,8 +55,12 @@ class Bench(Protocol):
         timeout: float = 120,
         cwd: str = ".",
         env: Mapping[str, str] | None = None,
+        services: bool = False,
     ) -> CommandResult:
-        """Run a bash command with the step's own environment. Never raises for a failing command."""
+        """Run a bash command with the step's own environment. Never raises for a failing command.
+
+        What earlier steps left running is stopped meanwhile, unless the command needs such `services`.
+        """
         ...
 
     def progress(self, message: str) -> None:

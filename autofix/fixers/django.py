@@ -6,6 +6,7 @@ Never faked, never edited: existing migrations stay as they are, and what could 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def find_site(failure: Failure) -> Site | None:
     folder = Path(found[0]).parent
     python = python_of(failure.plan, root)
     python = f'"$OLDPWD"/{python}' if "/" in python and folder != Path() else python
-    move = f"cd '{folder}' && " if folder != Path() else ""
+    move = f"cd {shlex.quote(str(folder))} && " if folder != Path() else ""
     return Site(f"{move}{python} manage.py", ".", root / folder)
 
 

@@ -141,8 +141,8 @@ def _wanted_tool(failure: Failure) -> Wanted | None:
 
 def _environment_of(binary: str) -> str | None:
     """`.venv` of `.venv/bin/ruff`; None for a bare name or one from the machine."""
-    match = re.match(r"(?:\./)?([\w.][\w./-]*)/bin/[^/]+$", binary)
-    return match[1] if match and "node_modules" not in binary else None
+    match = re.fullmatch(r"(?:\./)?([\w.][\w./-]*)/bin/[^/]+", binary, re.ASCII)
+    return match[1] if match and not {"node_modules", ".."} & set(binary.split("/")) else None
 
 
 def _wanted_module(failure: Failure) -> Wanted | None:
@@ -207,7 +207,8 @@ def _install_of(manifest: Manifest, plan: Plan, found: Sequence[Install], env: s
     if manifest.keys[:1] == ("dependency-groups",):
         return f"{_uv_sync(plan, folder)} --group {section}" if "uv" in tools else f"{base} --group {section}"
     if manifest.keys[:2] == ("project", "optional-dependencies") or manifest.keys[:1] == ("options.extras_require",):
-        return f"{_uv_sync(plan, folder)} --extra {section}" if "uv" in tools else f"{base} {editable}'{target}[{section}]'"
+        chosen = f"{base} {editable}'{target}[{section}]'"
+        return f"{_uv_sync(plan, folder)} --extra {section}" if "uv" in tools else chosen
     return f"{base} {editable}{target}"
 
 
@@ -222,10 +223,10 @@ def _uv_sync(plan: Plan, folder: str) -> str:
 
 def _whole_environment(failure: Failure, env: str | None) -> Wanted | None:
     """The plan uses an environment that no step makes: make it, with all that the project declares."""
-    if env is None or (failure.root / env).exists():
+    if env is None or ".." in env.split("/") or (failure.root / env).exists():
         return None
     files = [
-        f"-r {m.path}"
+        f"-r {shlex.quote(m.path)}"
         for m in declarations.manifests(failure.root)
         if m.kind == "requirements" and m.path.endswith(".txt")
     ]

@@ -39,6 +39,22 @@ def _plugins() -> dict[str, str]:
     return dict(_table("pytest_plugins.txt"))
 
 
+@cache
+def _stubs() -> dict[str, str]:
+    return {module: name for name, modules in _table("python_stubs.txt") for module in modules.split()}
+
+
+def stubs_for(module: str) -> str | None:
+    """The well-known stub distribution that types a module."""
+    parts = module.split(".")
+    prefixes = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((_stubs()[prefix] for prefix in prefixes if prefix in _stubs()), None)
+
+
+def known_stubs(name: str) -> bool:
+    return canonicalize_name(name) in {canonicalize_name(known) for known in _stubs().values()}
+
+
 def distribution_for(module: str) -> str | None:
     """The distribution that brings a module: the longest listed prefix decides, so `google.cloud.storage` is found."""
     parts = module.split(".")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -147,6 +148,10 @@ def _behind(root: Path, cwd: str, command: SimpleCommand) -> list[str]:
         return _npm_script(root, folder, values[1:])
     if command.name in ("make", "gmake"):
         return _made(root, folder, command)
+    if command.name in _SHELLS:
+        flag = next((at for at, value in enumerate(values) if re.fullmatch(r"-[a-z]*c", value)), len(values))
+        if values[flag + 1 :]:
+            return [values[flag + 1]]
     path = plain[0] if command.name in _SHELLS and plain else values[0]
     if "/" in path or path.endswith(".sh"):
         script = read(root, folder / path)

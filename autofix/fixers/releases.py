@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from autofix.fixers.base import Bench
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-_MODULE = re.compile(r"^[A-Za-z_][\w.]*$")
+_MODULE = re.compile(r"^[A-Za-z_][\w.]*$", re.ASCII)
 _CLOSE = timedelta(days=2)
 _MAX_STEPS = 14
 _BUILD_SECONDS = 40  # for a release that has no wheel
@@ -43,7 +43,7 @@ class Releases:
 
     def at(self, date: datetime | None) -> str | None:
         """The version that would have been installed at `date` (None: today), if there was one."""
-        if not _NAME.match(self.distribution):
+        if not _NAME.fullmatch(self.distribution):
             return None
         limit = f"--exclude-newer {date.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} " if date else ""
         if limit not in self._at:
@@ -68,8 +68,12 @@ class Releases:
                 f'PYTHONPATH="$d" PYTHONDONTWRITEBYTECODE=1 {python} -W ignore -c {shlex.quote(_PROBE)} '
                 f"{shlex.quote(module)} {shlex.quote(attribute or '')}"
             )
-            self._has[key] = bool(_MODULE.match(module)) and self.bench.run(command, timeout=90).ok
+            self._has[key] = self._may_ask(module) and self.bench.run(command, timeout=90).ok
         return self._has[key]
+
+    def _may_ask(self, module: str) -> bool:
+        """Names come from logs; none may be taken for an option."""
+        return bool(_NAME.fullmatch(self.distribution) and _MODULE.fullmatch(module))
 
     def first_without(self, module: str, attribute: str | None, near: datetime, now: datetime) -> str | None:
         """The first release that lacks what the newest one lacks; None where none had it, or the newest has it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,9 @@ from autofix.fixers.releases import Releases, below
 from autofix.fixers.requirement_text import bounded
 
 # The start of a Python identifier path inside the quotes that Python, pytest and mypy write.
-_NO_MODULE = re.compile(r"(?:ModuleNotFoundError|ImportError): No module named '?([A-Za-z_][\w.]*)'?")
+_NO_MODULE = re.compile(
+    r"(?:ModuleNotFoundError|ImportError): No module named (?P<quote>'?)(?P<module>[A-Za-z_][\w.]*)(?P=quote)(?![\w'-])"
+)
 _TYPES = frozenset(
     (
         FailureType.RUNTIME,
@@ -42,7 +45,8 @@ _PIN = re.compile(r"^[\w.-]+(?:\[[^\]]*\])?\s*===?\s*[\w.]")
 def missing_modules(log: str, named: object = None) -> list[str]:
     """The modules that the log says are missing, in order."""
     first = [named] if isinstance(named, str) and re.fullmatch(r"[A-Za-z_][\w.]*", named) else []
-    return list(dict.fromkeys([*first, *_NO_MODULE.findall(log)]))
+    found = dict.fromkeys([*first, *(match["module"] for match in _NO_MODULE.finditer(log))])
+    return [module for module in found if module.isascii()]  # else it may only look like the name it is not
 
 
 def own_modules(root: Path) -> set[str]:
@@ -177,8 +181,11 @@ def declare_in(bench: Bench, failure: Failure, manifest: Manifest, distribution:
 
 def newest_version(bench: Bench, failure: Failure, distribution: str) -> str | None:
     """`name==version`, as the project's own index and interpreter resolve the name today."""
-    python = python_of(failure.plan, bench.root)
-    command = f"echo {distribution} | uv pip compile -q --no-deps --no-header --no-annotate --python {python} -"
+    python = shlex.quote(python_of(failure.plan, bench.root))
+    command = (
+        f"printf '%s\\n' {shlex.quote(distribution)} | "
+        f"uv pip compile -q --no-deps --no-header --no-annotate --python {python} -"
+    )
     found = re.search(r"(?m)^([\w.-]+==\S+)\s*$", bench.run(command).output)
     return found[1] if found else None
 
@@ -220,6 +227,7 @@ class RequirementFixer:
                 title=f"Declare {', '.join(item.distribution or item.module for item in missing)}",
                 risk=2,
                 gate_reason=gate,
+                details={"packages": [item.distribution or item.module for item in missing]},
             )
         ]
 
@@ -227,12 +235,14 @@ class RequirementFixer:
         env = environment(failure.plan, bench.root)
         wanted: dict[str, bool] = {}
         limits: dict[str, str] = {}
+        strangers: set[str] = set()  # only the log names them; a person who allowed the candidate vouches
         missing = find_missing(bench.root, env, failure.log, failure.signal.details.get("module"))
         for _ in range(_MAX_TRIALS):
             new = {item.distribution or item.module: item.tests_only for item in missing}
             if not set(new) - set(wanted):
                 limits |= _last_releases_with(missing, failure, bench, limits)
             wanted |= new
+            strangers |= {item.module for item in missing if item.distribution is None}
             places = {
                 declare(bench, failure, name, development=tests, limit=limits.get(name))
                 for name, tests in wanted.items()
@@ -241,7 +251,7 @@ class RequirementFixer:
             result = yield Proposal(
                 summary=f"Declare {', '.join(wanted)} in {', '.join(sorted(places))}",
                 rebuild=True,
-                vouched=tuple(wanted),
+                vouched=tuple(name for name in wanted if name not in strangers),
             )
             named = result.signal.details.get("module") if result.signal else None
             missing = find_missing(bench.root, env, result.log, named)

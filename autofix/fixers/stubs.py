@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -12,7 +14,7 @@ from packaging.utils import canonicalize_name
 from autofix import replanning
 from autofix.decision import Candidate, Strategy
 from autofix.failures import FailureType
-from autofix.fixers import declarations, project
+from autofix.fixers import declarations, names, project
 from autofix.fixers.base import Bench, CannotFix, Failure, Proposal, Trials
 from autofix.fixers.declarations import Manifest
 from autofix.fixers.installs import environment, installs
@@ -21,26 +23,43 @@ from autofix.fixers.package_json import with_dev_dependency
 from autofix.fixers.requirement import declare_in, refresh_locks
 from metabuilder.builds.plans import Plan
 
-_STUBS = re.compile(r"pip install ((?:(?:types-[\w.-]+|[\w.-]+-stubs|[\w.-]+-types)\s?)+)[\"')]?")
-_TYPES_HINT = re.compile(r"npm i(?:nstall)? (?:--save-dev|-D) (@types/[\w.-]+)")
+# A checker's own lines begin with a place; the source that it shows below a finding is indented.
+_AT = r"(?m)^(?:[A-Za-z]:)?[^\s:][^:\n]*:\d+(?::\d+)*: "
+_HINT = re.compile(_AT + r"note: Hint: [\"'](?:python3? -m )?pip install ([\w. -]+)[\"']", re.ASCII)
+_NOT_INSTALLED = re.compile(_AT + r"error: Library stubs not installed for [\"']([\w.]+)[\"']", re.ASCII)
+_STUBS = re.compile(r"types-\w[\w.-]*|\w[\w.-]*-(?:stubs|types)", re.ASCII)
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+# tsc's finding, or the indented line that continues it; the source that it shows begins with a line's number.
+_TYPES_LINE = re.compile(r"(?m)^(?!\s*\d+\s)(?:.*\berror TS\d+: |.*\bType error: |\s*(?=Try `)).*Try `npm i.*$")
+_TYPES_HINT = re.compile(r"npm i(?:nstall)? (?:--save-dev|-D) (@types/\w[\w.-]*)(?=`)", re.ASCII)
 _ROUNDS = 3
 
 
-def hinted_stubs(log: str, named: object = None) -> list[str]:
-    """Stub distributions that the checker's own hint says to install."""
-    found = [name for hint in _STUBS.findall(log) for name in hint.split()]
-    listed = [str(name) for name in named] if isinstance(named, list | tuple) else []
-    found += [name for name in listed if re.fullmatch(r"types-[\w.-]+|[\w.-]+-stubs", name)]
-    return list(dict.fromkeys(name.strip(".") for name in found))
+def hinted_stubs(log: str) -> list[str]:
+    """Stub distributions that the checker's own lines ask for. These are words of a log: see `is_vouched`."""
+    plain = _COLOUR.sub("", log)
+    found = [name for hint in _HINT.findall(plain) for name in hint.split() if _STUBS.fullmatch(name)]
+    known = {canonicalize_name(name) for name in found}
+    missing = [names.stubs_for(module) for module in _NOT_INSTALLED.findall(plain)]
+    found += [name for name in missing if name and canonicalize_name(name) not in known]
+    return list(dict.fromkeys(found))
+
+
+def is_vouched(root: Path, stubs: str) -> bool:
+    """Whether the name is well known, or `types-X` of an X that the project itself declares."""
+    runtime = stubs.removeprefix("types-")
+    declared = runtime != stubs and any(declarations.find(root, m, runtime) for m in declarations.manifests(root))
+    return names.known_stubs(stubs) or declared
 
 
 class StubsFixer:
     name = "python.stubs"
 
     def candidates(self, failure: Failure) -> Sequence[Candidate]:
-        stubs = hinted_stubs(failure.log, failure.signal.details.get("packages"))
+        stubs = hinted_stubs(failure.log)
         if failure.signal.type is not FailureType.TYPECHECK or not stubs:
             return ()
+        unknown = [name for name in stubs if not is_vouched(failure.root, name)]
         manifest = manifest_of_checker(failure, failure.root)
         return [
             Candidate(
@@ -49,17 +68,22 @@ class StubsFixer:
                 strategy=Strategy.PATCH if manifest else Strategy.REPLAN,
                 title=f"Add the stubs that the checker asks for: {', '.join(stubs)}",
                 risk=2 if manifest else 4,
+                gate_reason=f"only the log names {', '.join(unknown)}" if unknown else None,
                 details={"packages": stubs},
             )
         ]
 
     def trials(self, candidate: Candidate, failure: Failure, bench: Bench) -> Trials:
         stubs: dict[str, None] = {}
-        new = hinted_stubs(failure.log, failure.signal.details.get("packages"))
+        new, agreed = hinted_stubs(failure.log), candidate.details.get("packages")
         for _ in range(_ROUNDS):
             if not set(new) - set(stubs):
                 raise CannotFix("the checker still has findings, and asks for no further stubs")
             stubs |= dict.fromkeys(new)
+            vouched = tuple(name for name in stubs if is_vouched(bench.root, name))
+            unknown = set(stubs).difference(vouched, agreed if isinstance(agreed, list | tuple) else ())
+            if unknown:
+                raise CannotFix(f"nobody vouches for {', '.join(sorted(unknown))}, which only the log names")
             manifest, plan = manifest_of_checker(failure, bench.root), None
             if manifest:
                 for name in stubs:
@@ -71,9 +95,9 @@ class StubsFixer:
                 summary=f"Add {', '.join(stubs)}{f' to {manifest.label}' if manifest else ''}",
                 plan=plan,
                 rebuild=manifest is not None,
-                vouched=tuple(stubs),
+                vouched=vouched,
             )
-            new = hinted_stubs(result.log, result.signal.details.get("packages") if result.signal else None)
+            new = hinted_stubs(result.log)
 
 
 def manifest_of_checker(failure: Failure, root: Path) -> Manifest | None:
@@ -98,7 +122,7 @@ class NodeTypesFixer:
     name = "node.types"
 
     def candidates(self, failure: Failure) -> Sequence[Candidate]:
-        wanted = hinted_types(failure.log, failure.root)
+        wanted = hinted_types(failure)
         if failure.signal.type is not FailureType.TYPECHECK or not wanted:
             return ()
         if package_json_of(failure) is None:
@@ -116,7 +140,7 @@ class NodeTypesFixer:
 
     def trials(self, candidate: Candidate, failure: Failure, bench: Bench) -> Trials:
         wanted: dict[str, None] = {}
-        new = hinted_types(failure.log, failure.root)
+        new = hinted_types(failure)
         for _ in range(_ROUNDS):
             if not set(new) - set(wanted):
                 raise CannotFix("the compiler still has findings, and asks for no further types")
@@ -126,7 +150,7 @@ class NodeTypesFixer:
             result = yield Proposal(
                 summary=f"Add {', '.join(wanted)} to package.json", rebuild=True, vouched=tuple(wanted)
             )
-            new = hinted_types(result.log, bench.root)
+            new = hinted_types(replace(failure, log=result.log))
 
     def _add(self, name: str, failure: Failure, bench: Bench) -> None:
         path = package_json_of(failure)
@@ -145,12 +169,20 @@ class NodeTypesFixer:
                 raise CannotFix("package-lock.json could not be brought up to date")
 
 
-def hinted_types(log: str, root: Path) -> list[str]:
-    """@types packages the compiler's hint names. Where it offers test runners, only what the project uses counts."""
-    declared = project.read(root, "package.json") or ""
-    names = list(dict.fromkeys(_TYPES_HINT.findall(log)))
-    runners = {"@types/jest", "@types/mocha", "@types/jasmine"}
-    return [name for name in names if name not in runners or f'"{name.removeprefix("@types/")}"' in declared]
+def hinted_types(failure: Failure) -> list[str]:
+    """@types packages that the compiler's hints name: Node's, and those of what package.json declares."""
+    path = package_json_of(failure)
+    data = project.read_json(failure.root, path) if path else {}
+    declared = {**project.table(data, "dependencies"), **project.table(data, "devDependencies")}
+    lines = _TYPES_LINE.findall(_COLOUR.sub("", failure.log))
+    named = dict.fromkeys(name for line in lines for name in _TYPES_HINT.findall(line))
+    return [name for name in named if name == "@types/node" or _typed_by(name) in declared]
+
+
+def _typed_by(types: str) -> str:
+    """`@types/lodash` is for lodash, `@types/foo__bar` for @foo/bar."""
+    scope, separator, name = types.removeprefix("@types/").rpartition("__")
+    return f"@{scope}/{name}" if separator else name
 
 
 def package_json_of(failure: Failure) -> Path | None:
@@ -171,7 +203,7 @@ def _version_of_types(name: str, bench: Bench, folder: Path) -> str:
     elif short := re.match(r"(\d+\.\d+)", compiler if isinstance(compiler, str) else ""):
         tags.append(f"ts{short[1]}")
     for tag in [*tags, "latest"]:
-        result = bench.run(f"npm view --json '{name}@{tag}' version 2>/dev/null", timeout=60)
+        result = bench.run(f"npm view --json {shlex.quote(f'{name}@{tag}')} version 2>/dev/null", timeout=60)
         version = _last_version(result.output)
         if version:
             return version

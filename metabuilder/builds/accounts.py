@@ -48,3 +48,9 @@ def account(tenant_slug: str | None, username: str | None) -> tuple[Tenant, User
             raise UnknownAccount(f"no user {username!r}")
         user = found
     return tenant, user
+
+
+def typed_by(user: User) -> str:
+    """The operating-system user who typed a command as somebody else; "" where it is `user`'s own."""
+    name = getpass.getuser()
+    return "" if name == user.get_username() else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from metabuilder.builds.workspaces import Workspace
 
 JOURNAL = "journal.json"
+HOME_ENVIRONMENTS = (".local", ".gem")  # where `pip install --user` and its like put packages
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,21 @@ class Environments:
         """Move every environment out. Until `restore` or `discard`, opening the workspace puts them back."""
         directory = self._workspace.places.aside / uuid.uuid4().hex
         directory.mkdir(parents=True)
-        aside = Aside(directory, tuple(str(path) for path in self.present()))
+        aside = Aside(directory, (*map(str, self.present()), *self._of_home()))
         _write_journal(aside, "aside")
         for path in aside.paths:
             (self._workspace.root / path).rename(aside.slot(path))
         return aside
 
+    def _of_home(self) -> list[str]:
+        """The environments in the run's home, as paths relative to the root."""
+        home = self._workspace.home
+        present = [home / name for name in HOME_ENVIRONMENTS if os.path.lexists(home / name)]
+        return [os.path.relpath(path, self._workspace.root) for path in present]
+
     def restore(self, aside: Aside) -> None:
         """Put the old environments back in place of what is there now, and delete those built since."""
-        for path in map(str, self.present()):
+        for path in (*map(str, self.present()), *self._of_home()):
             if path not in aside.paths:
                 remove_tree(self._workspace.root / path)
         _restore(self._workspace.root, aside)
@@ -82,7 +90,7 @@ def restore_left_aside(root: Path, directory: Path) -> None:
 def _restore(root: Path, aside: Aside) -> None:
     for path in aside.paths:
         slot, place = aside.slot(path), root / path
-        if slot.exists():  # else it never left, or is back already
+        if os.path.lexists(slot):  # else it never left, or is back already
             remove_tree(place)
             place.parent.mkdir(parents=True, exist_ok=True)
             slot.rename(place)

@@ -54,7 +54,11 @@ def enqueue_advance(run_id: UUID | str, due_at: datetime | None = None) -> None:
 
 
 def requeue_lost() -> list[UUID]:
-    """Queue again every run that should move and that nobody holds: expired leases and lost wake-ups."""
+    """Queue again every run that should move and that nobody holds: expired leases and lost wake-ups.
+
+    Not one whose command in the foreground has died: whoever typed it resumes it or cancels it. Once it is to be
+    cancelled, it is anybody's to end.
+    """
     now = timezone.now()
     # A message that a worker has taken has its lock far ahead (the queue's own redelivery), so it counts as gone.
     queued = OrmQ.objects.filter(pk=OuterRef("wake_message"), lock__lte=now)
@@ -64,9 +68,10 @@ def requeue_lost() -> list[UUID]:
     waits = Q(status__in=[RunStatus.WAITING_RETRY, RunStatus.WAITING_APPROVAL], wake_at__gt=now) | Q(
         status=RunStatus.WAITING_APPROVAL, wake_at__isnull=True
     )
+    anybodys = Q(foreground=False) | Q(cancel_requested_at__isnull=False)
     lost = (
         BuildRun.objects.active()
-        .filter(cancelled | unheld & ~waits, ~Exists(queued), hold=False, foreground=False)
+        .filter(cancelled | unheld & ~waits, ~Exists(queued), anybodys, hold=False)
         .values_list("pk", flat=True)
     )
     found = list(lost[:500])

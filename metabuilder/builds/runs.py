@@ -133,16 +133,12 @@ def request_cancel(run: BuildRun, *, actor: User | None) -> BuildRun:
             )
             enqueue_advance(run.pk)
         else:
-            move_run(run, RunStatus.CANCELLED, lease=None, cancel_requested_at=timezone.now(), **NOBODYS)
+            move_run(run, RunStatus.CANCELLED, lease=None, cancel_requested_at=timezone.now(), foreground=False)
             close_lost(run)
-            _drop_questions(run)
+            drop_questions(run)
             record_event("run.cancelled", tenant=run.tenant, subject=run, actor=actor)
         run.refresh_from_db()
     return run
-
-
-# The command that had the run in the foreground is not waited for any more.
-NOBODYS: dict[str, Any] = {"foreground": False, "lease_expires_at": None, "lease_owner": ""}
 
 
 def _left_behind(run: BuildRun) -> bool:
@@ -154,7 +150,8 @@ def _left_behind(run: BuildRun) -> bool:
     return run.foreground and BuildRun.objects.filter(unheld(), pk=run.pk).exists()
 
 
-def _drop_questions(run: BuildRun) -> None:
+def drop_questions(run: BuildRun) -> None:
+    """Close what people are still asked about a run that ended, in the caller's transaction."""
     for hook in on_questions_moot:
         hook(run)
 
@@ -187,6 +184,7 @@ def retry_run(run: BuildRun, *, actor: User | None, foreground: bool = False, os
     run.refresh_from_db()
     if run.status not in RETRYABLE_RUNS:
         raise RunNotRetryable(run.pk, run.status)
+    drop_questions(run)
     move_run(
         run,
         RunStatus.QUEUED,
@@ -202,7 +200,6 @@ def retry_run(run: BuildRun, *, actor: User | None, foreground: bool = False, os
         foreground=foreground,
     )
     reopen_steps(run)
-    _drop_questions(run)
     payload = {"iteration": run.iteration, **_typed_by(os_user)}
     record_event("run.retried", tenant=run.tenant, subject=run, actor=actor, payload=payload)
     if not foreground:

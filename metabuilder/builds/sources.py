@@ -41,6 +41,18 @@ _SCP_LIKE = re.compile(r"[^/:\s]+:(?!/?/)[^\s]+")
 _NAMED_PATH = ("safe.directory=*",)
 
 
+def check_no_credentials(text: str) -> None:
+    """Refuse a source that carries a password or token: it is kept with the run, for everybody who may see that.
+
+    Not taken out in silence: the clone would then fail, or fetch something else, with nothing to say why.
+    """
+    if (public := hide_credentials(text)) != text:
+        raise SourceRefused(
+            f"{public}: a password or token does not belong into the source, which is stored and shown; give the URL "
+            "without it, or an ssh:// URL and let the ssh agent of the worker's user authenticate"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a repository is. `git_dir` is None unless it is on this host, `work_tree` also if it is bare."""

@@ -189,6 +189,13 @@ class Workspace:
         write_json(self.places.trial_file, mark.as_dict())
         return frozen
 
+    def note_made(self, mark: TrialMark) -> None:
+        """Count what lies beside the tree now as made by the frozen candidate: `reset_trial` then removes it."""
+        if mark.made is None:
+            return  # all that appeared since the mark goes
+        mark.made = frozenset(self.files.beside(self.files.sync())) - frozenset(mark.beside)
+        write_json(self.places.trial_file, mark.as_dict())
+
     def apply_frozen(self, frozen: FrozenCandidate) -> None:
         """Put a candidate's changes on the current files, merged where those have moved on.
 

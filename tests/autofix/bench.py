@@ -36,7 +36,7 @@ class TempBench:
     said: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
-    def run(self, command, *, timeout=120, cwd=".", env=None):
+    def run(self, command, *, timeout=120, cwd=".", env=None, services=False):
         self.commands.append(command)
         try:
             done = subprocess.run(

@@ -3,7 +3,7 @@
 import pytest
 
 from autofix.fixers.codemods import RENAMES, RemovedNamesFixer, removed_names, rewrite
-from tests.autofix.bench import make_failure, make_plan, make_project, run_plan
+from tests.autofix.bench import heal, make_failure, make_plan, make_project, run_plan
 
 REWRITES = [
     ("from collections import Mapping\n", "from collections.abc import Mapping\n"),
@@ -78,3 +78,17 @@ def test_fixer__package_with_two_files__changes_the_package_and_no_test(tmp_path
     next(fixer.trials(candidate, failure, bench))
     assert bench.changed() == ["pack/a.py", "pack/b.py"]
     assert run_plan(bench, plan) is None
+
+
+def test_fixer__second_name_gone_behind_the_first__is_replaced_as_well(tmp_path):
+    source = "from fractions import gcd\nfrom collections import Iterable\n\nprint(gcd(4, 6), Iterable)\n"
+    bench = make_project(tmp_path / "p", {"gears.py": source})
+    plan = make_plan(test="python3 gears.py")
+    name, result = run_plan(bench, plan)
+    failure = make_failure(bench, plan, name, result.output)
+
+    def classify(step, log):
+        return make_failure(bench, plan, step, log).signal
+
+    assert heal(RemovedNamesFixer(), failure, bench, classify).healed
+    assert bench.changed() == ["gears.py"]

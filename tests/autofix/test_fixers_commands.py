@@ -64,6 +64,31 @@ def test_calls_of__tool_behind_make_and_npm_and_script__is_found(tmp_path):
     assert [text for _, text in calls_of(tmp_path / "p", "./ci/lint.sh", ".")] == ["set -e && ruff check --fix app"]
 
 
+@pytest.mark.parametrize(
+    ("command", "mending"),
+    [
+        ("make lint", ["python3 -m black src"]),
+        ("make lint PYTHON=.venv/bin/python", [".venv/bin/python -m black src"]),
+        ("PYTHON=.venv/bin/python make lint", [".venv/bin/python -m black src"]),
+        ("bash -euo pipefail -c 'cd src; black --check .'", ["cd src && black ."]),
+        ("make -C api lint", ["cd api && api/python -m black app"]),
+        ("npm --prefix web run lint", ['cd web && export PATH="$PWD/node_modules/.bin:$PATH" && eslint --fix src']),
+        (
+            "cd web && npm run lint -- --max-warnings=0",
+            ['cd web && export PATH="$PWD/node_modules/.bin:$PATH" && eslint --fix src --max-warnings=0'],
+        ),
+    ],
+)
+def test_calls_of__variables_folders_and_arguments_of_a_runner__are_followed(tmp_path, command, mending):
+    files = {
+        "Makefile": "PYTHON ?= python3\nBLACK = $(PYTHON) -m black\nlint:\n\t$(BLACK) --check src\n",
+        "api/Makefile": "lint:\n\tapi/python -m black --check app\n",
+        "web/package.json": '{"scripts": {"lint": "eslint src"}}',
+    }
+    make_project(tmp_path / "p", files)
+    assert [text for _, text in calls_of(tmp_path / "p", command, ".")] == mending
+
+
 def test_parse__operators_quotes_and_substitutions__are_separated():
     commands = parse("A=1 one 'two three' && four $(five \"six )\") | seven; (eight)")
     assert [command.values for command in commands] == [

@@ -215,7 +215,7 @@ def test_stubs__hint_of_mypy__goes_where_mypy_is_declared(tmp_path):
     files = {"requirements.txt": "six\n", "qa/requirements.txt": "mypy>=1\nruff\n"}
     bench = make_project(tmp_path / "p", files)
     plan = make_plan(install="uv pip install -r requirements.txt -r qa/requirements.txt", types="mypy .")
-    log = 'error: Library stubs not installed for "yaml"\nnote: Hint: "python3 -m pip install types-PyYAML"\n'
+    log = 'a.py:1: error: Library stubs not installed for "yaml"\na.py:1: note: Hint: "python3 -m pip install types-PyYAML"\n'
     failure = make_failure(bench, plan, "types", log, type=FailureType.TYPECHECK)
     (candidate,) = StubsFixer().candidates(failure)
     proposal = next(StubsFixer().trials(candidate, failure, bench))
@@ -232,6 +232,41 @@ def test_executable_bit__script_of_the_project__only_the_mode_changes(tmp_path):
     assert heal(ExecutableBitFixer(), failure, bench, classify).healed
     assert (bench.root / "tools/build.sh").stat().st_mode & stat.S_IXUSR
     assert "old mode 100644\nnew mode 100755" in bench.git("diff")
+
+
+@pytest.mark.parametrize(
+    ("importer", "fixer"),
+    [
+        ("almanac/days.py", "python.requirement"),
+        ("tests/test_days.py", "replan.install"),
+        ("docs/conf.py", "replan.install"),
+    ],
+)
+def test_declared_for_development_only__what_the_program_imports__moves_to_its_own_list(tmp_path, importer, fixer):
+    files = {
+        "requirements/base.txt": "six\n",
+        "requirements/dev.txt": "-r base.txt\npython-dateutil>=2.8\n",
+        importer: "from dateutil import parser\n",
+    }
+    bench = make_project(tmp_path / "p", files)
+    plan = make_plan(venv="uv venv .venv", install="uv pip install -r requirements/base.txt", test="true")
+    failure = make_failure(bench, plan, "test", "ModuleNotFoundError: No module named 'dateutil'\n")
+    assert [candidate.fixer for candidate in candidates_for(failure)] == [fixer]
+    if fixer == "python.requirement":
+        (candidate,) = candidates_for(failure)
+        next(fixer_named(fixer).trials(candidate, failure, bench))
+        assert (bench.root / "requirements/base.txt").read_text() == "six\npython-dateutil>=2.8\n"
+
+
+def test_install_step__tool_in_a_dependency_group__is_synced_as_the_plan_syncs(tmp_path):
+    bench = make_project(tmp_path / "p", {"pyproject.toml": '[dependency-groups]\nlint = ["ruff==0.8.4"]\n'})
+    plan = make_plan(install="uv sync -q --no-install-project --no-default-groups", lint="uv run --no-sync ruff check")
+    log = "error: Failed to spawn: ruff\n  cause: No such file or directory (os error 2)\n"
+    failure = make_failure(bench, plan, "lint", log, type=FailureType.INFRA)
+    (candidate,) = InstallStepFixer().candidates(failure)
+    proposal = next(InstallStepFixer().trials(candidate, failure, bench))
+    command = "uv sync --inexact -q --no-install-project --no-default-groups --group lint"
+    assert [step.run for step in proposal.plan.steps][1] == command
 
 
 @pytest.mark.parametrize("path", ["tools/data.txt", "/etc/passwd", "../x.sh", "tools/none.sh"])

@@ -167,6 +167,10 @@ def test_check_plan__inserted_unvouched_package__is_a_gate_where_names_are_judge
     assert rules(plan) == set()
 
 
+def test_check_plan__group_and_extra_of_the_project__are_no_packages():
+    assert rules(inserted("uv sync --inexact --group lint --extra docs"), vouched=[]) == set()
+
+
 @pytest.mark.parametrize(
     "plan",
     [

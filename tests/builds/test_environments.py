@@ -23,6 +23,10 @@ def workspace(tmp_path):
     return workspace
 
 
+def _files(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
 def build_others(root: Path) -> None:
     write(root, ".venv/lib/new.py")
     write(root, "other/.venv/lib/new.py")
@@ -41,6 +45,25 @@ def test_set_aside_and_restore__new_ones_built_between__the_old_are_back(workspa
     (workspace.root / "other").rmdir()
     assert listing(workspace.root) == before
     assert list(workspace.places.aside.iterdir()) == []
+
+
+def test_set_aside_and_restore__packages_in_the_home__are_not_there_meanwhile_and_come_back(workspace):
+    write(workspace.home, ".local/lib/old.py")
+    write(workspace.home, ".config/tool.toml")
+    aside = Environments(workspace).set_aside()
+    assert _files(workspace.home) == {".config/tool.toml"}
+    write(workspace.home, ".local/lib/new.py")
+    write(workspace.home, ".gem/new.rb")
+    Environments(workspace).restore(aside)
+    assert _files(workspace.home) == {".config/tool.toml", ".local/lib/old.py"}
+
+
+def test_open__killed_while_the_homes_packages_are_aside__they_are_back(workspace):
+    write(workspace.home, ".local/lib/old.py")
+    Environments(workspace).set_aside()
+    write(workspace.home, ".local/lib/new.py")
+    Workspace.open(data_dir=workspace.places.data_dir, run_id="r1")
+    assert _files(workspace.home) == {".local/lib/old.py"}
 
 
 def test_discard__the_new_stay(workspace):

@@ -358,6 +358,41 @@ def test_has_background__daemon_of_a_green_command__until_it_is_ended(keeper, ma
     assert not keeper.has_background()
 
 
+def test_pause__background_writers__stand_still_until_resumed_and_commands_run(keeper, tmp_path, marker):
+    loop = f"while :; do echo x >> ticks; sleep 0.005; done #{marker}"
+    run(keeper, f"setsid bash -c '{loop}' >/dev/null 2>&1 & (bash -c '{loop}' &) ", cwd=tmp_path)
+    ticks = tmp_path / "ticks"
+    assert eventually(lambda: ticks.exists() and ticks.stat().st_size > 20)
+
+    keeper.pause()
+    before = ticks.stat().st_size
+    result, log = run(keeper, "sleep 0.2; echo done")
+    keeper.pause()  # twice is once
+    time.sleep(0.1)
+    assert (ticks.stat().st_size, result.exit_code, log.data) == (before, 0, b"done\n")
+
+    keeper.resume()
+    assert eventually(lambda: ticks.stat().st_size > before + 20)
+    assert run(keeper, "exit 3")[0].exit_code == 3
+
+
+def test_pause__what_had_stopped_by_itself__stays_stopped(keeper, tmp_path):
+    run(keeper, "(sleep 300 & echo $! > pid; kill -STOP $!)", cwd=tmp_path)
+    pid = int((tmp_path / "pid").read_text())
+    keeper.pause()
+    keeper.resume()
+    time.sleep(0.05)
+    assert processes.read_process(pid).state == "T"
+
+
+def test_end_all__while_paused__ends_what_is_stopped(keeper, marker):
+    run(keeper, f"sleep {marker} >/dev/null 2>&1 &")
+    keeper.pause()
+    assert keeper.end_all()
+    assert sleepers(marker) == []
+    assert run(keeper, "true")[0].exit_code == 0
+
+
 def test_limits__file_size__ends_the_writer(keeper, tmp_path):
     result, _ = run(
         keeper, "head -c 1000000 /dev/zero > big", cwd=tmp_path, limits={"max_file_bytes": 100_000}

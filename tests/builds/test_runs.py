@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -7,12 +8,37 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from metabuilder.audit.models import AuditEvent
-from metabuilder.builds.errors import RunAmbiguous, RunNotCancellable, RunNotFound, RunNotRetryable
+from metabuilder.builds.errors import (
+    LeaseBusy,
+    NotAllowed,
+    RunAmbiguous,
+    RunNotCancellable,
+    RunNotFound,
+    RunNotRetryable,
+)
 from metabuilder.builds.models import BuildRun, ScaffoldPlan
 from metabuilder.builds.plans import parse_plan
-from metabuilder.builds.runs import create_run, find_run, request_cancel, retry_run, store_plan, sync_steps
-from metabuilder.builds.states import ENDED_RUNS, RETRYABLE_RUNS, RunStatus, StepStatus
-from tests.factories import BuildRunFactory, MembershipFactory, TenantFactory, UserFactory
+from metabuilder.builds.runs import (
+    create_run,
+    find_run,
+    leave_foreground,
+    request_cancel,
+    retry_run,
+    store_plan,
+    sync_steps,
+    take_to_foreground,
+)
+from metabuilder.builds.states import ENDED_RUNS, RETRYABLE_RUNS, Role, RunStatus, StepStatus
+from metabuilder.builds.workspace_errors import SourceRefused
+from tests.factories import (
+    ApprovalGateFactory,
+    BuildRunFactory,
+    BuildStepFactory,
+    MembershipFactory,
+    StepExecutionFactory,
+    TenantFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +54,8 @@ def member():
 
 
 def make(member, **options):
-    return create_run(tenant=member.tenant, actor=member.user, source="/src", plan=plan_of("a", "b"), **options)
+    facts = {"source": "/src", "plan": plan_of("a", "b"), **options}
+    return create_run(tenant=member.tenant, actor=member.user, **facts)
 
 
 def rows(run):
@@ -50,11 +77,42 @@ def test_create_run__held_or_foreground__wakes_nobody(member, option):
     assert not OrmQ.objects.exists()
 
 
-def test_create_run__source_with_a_password__keeps_it_out_of_the_audit(member):
-    create_run(
-        tenant=member.tenant, actor=member.user, source="https://ann:hunter2secret@example.org/x.git", plan=plan_of("a")
-    )
-    assert "hunter2secret" not in str(AuditEvent.objects.get().payload)
+@pytest.mark.parametrize("user", ["ann:hunter2@", "hunter2@"])
+def test_create_run__source_with_a_secret__is_refused_and_stored_nowhere(member, user):
+    with pytest.raises(SourceRefused, match="ssh://") as refused:
+        make(member, source=f"https://{user}example.org/x.git")
+    assert "hunter2" not in str(refused.value)
+    assert not BuildRun.objects.exists()
+    assert not AuditEvent.objects.exists()
+
+
+@pytest.mark.parametrize("source", ["git@example.org:x.git", "ssh://git@example.org/x.git", "https://example.org/x"])
+def test_create_run__source_with_a_mere_user_name__is_taken(member, source):
+    assert make(member, source=source).source == source
+
+
+def test_create_run__typed_by_somebody_else__the_audit_event_names_both(member):
+    make(member, os_user="root")
+    event = AuditEvent.objects.get()
+    assert (event.actor_name, event.payload["os_user"]) == (member.user.username, "root")
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, None])
+def test_runs__actor_without_the_role__are_neither_started_retried_nor_cancelled(member, role):
+    if role:
+        actor = MembershipFactory(tenant=member.tenant, role=role).user
+    else:
+        actor = UserFactory()
+    with pytest.raises(NotAllowed):
+        create_run(tenant=member.tenant, actor=actor, source="/src", plan=plan_of("a"))
+    assert not BuildRun.objects.exists()
+    run = make(member)
+    with pytest.raises(NotAllowed):
+        request_cancel(run, actor=actor)
+    BuildRun.objects.update(status=RunStatus.FAILED)
+    with pytest.raises(NotAllowed):
+        retry_run(run, actor=actor)
+    assert BuildRun.objects.values_list("status", "iteration").get() == ("failed", 1)
 
 
 def test_store_plan__same_content_twice__is_one_version(member):
@@ -121,6 +179,70 @@ def test_request_cancel__running__asks_the_holder_once(member):
     assert BuildRun.objects.get().cancel_requested_at == asked
     assert BuildRun.objects.get().status == "running"
     assert not AuditEvent.objects.exists()
+
+
+def in_seconds(seconds):
+    return timezone.now() + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("lease_expires_at", [-1, None])
+def test_request_cancel__its_foreground_command_died__is_cancelled_at_once(member, lease_expires_at):
+    lease = in_seconds(lease_expires_at) if lease_expires_at else None
+    run = BuildRunFactory(
+        tenant=member.tenant, status=RunStatus.RUNNING, foreground=True, lease_expires_at=lease, fence=3
+    )
+    step = BuildStepFactory(run=run, status=StepStatus.RUNNING)
+    execution = StepExecutionFactory(step=step, end="")
+    request_cancel(run, actor=member.user)
+    for row in (run, step, execution):
+        row.refresh_from_db()
+    assert (run.status, run.foreground, run.fence) == ("cancelled", False, 4)
+    assert (step.status, execution.end) == ("pending", "lost")
+    assert AuditEvent.objects.get().actor_name == member.user.username
+
+
+def test_request_cancel__its_foreground_command_lives__is_asked_to_stop(member):
+    run = BuildRunFactory(
+        tenant=member.tenant, status=RunStatus.RUNNING, foreground=True, lease_expires_at=in_seconds(30)
+    )
+    assert request_cancel(run, actor=member.user).status == "running"
+    assert run.cancel_requested_at
+
+
+@pytest.mark.parametrize("stop", ["cancel", "retry"])
+def test_runs__cancelled_or_started_over_at_a_gate__the_gate_is_cancelled_too(member, stop):
+    gate = ApprovalGateFactory(run__tenant=member.tenant)
+    if stop == "cancel":
+        request_cancel(gate.run, actor=member.user)
+    else:
+        BuildRun.objects.update(status=RunStatus.FAILED)
+        retry_run(gate.run, actor=member.user, foreground=True)
+        assert not OrmQ.objects.exists()  # a worker would take the run away from the command
+    gate.refresh_from_db()
+    assert gate.status == "cancelled"
+
+
+def test_take_to_foreground__somebody_works_on_it__is_refused():
+    run = BuildRunFactory(lease_expires_at=in_seconds(30))
+    with pytest.raises(LeaseBusy):
+        take_to_foreground(run)
+    assert BuildRun.objects.get().foreground is False
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "stays"),
+    [
+        (RunStatus.WAITING_APPROVAL, None, False),
+        (RunStatus.WAITING_RETRY, None, False),
+        (RunStatus.FAILED, None, False),
+        (RunStatus.RUNNING, None, True),
+        (RunStatus.WAITING_RETRY, 30, True),
+    ],
+)
+def test_leave_foreground__run_that_waits_and_nobody_holds__is_the_workers_again(status, seconds, stays):
+    run = BuildRunFactory(status=status, foreground=True, lease_expires_at=in_seconds(seconds) if seconds else None)
+    leave_foreground(run)
+    assert run.foreground is stays
 
 
 @pytest.mark.parametrize("status", sorted(ENDED_RUNS))

@@ -383,6 +383,20 @@ def test_apply_frozen__file_moved_on__merges_or_refuses_without_a_trace(workspac
 # Going back
 
 
+def test_undo_edits__recorded_files_and_others__only_the_recorded_are_put_back(workspace):
+    make_fix(workspace, {"app.py": "x = 3\n"})
+    workspace.snapshot("fix")
+    write(workspace.root, "app.py", "x  =  3\n")
+    write(workspace.root, "report.xml", "<ok/>\n")
+    (workspace.root / "pkg/mod.py").unlink()
+
+    workspace.undo_edits()
+
+    assert (workspace.root / "app.py").read_text() == "x = 3\n"
+    assert (workspace.root / "report.xml").read_text() == "<ok/>\n"
+    assert (workspace.root / "pkg/mod.py").is_file()
+
+
 def test_reset_trial__frozen_first__removes_the_candidates_ignored_files_and_keeps_the_proofs(workspace):
     write(workspace.root, ".gitignore", "*.log\n")
     write(workspace.root, "before.log", "")

@@ -59,6 +59,8 @@ REAL_LINES = [
     (T.INFRA, "e2e", "browserType.launch: Executable doesn't exist at /root/.cache/ms-playwright/chromium-1091/chrome-linux/chrome"),
     (T.INFRA, "test", "/usr/bin/python3: No module named pytest"),
     (T.INFRA, "pg", "Error: pg_config executable not found."),
+    (T.INFRA, "lint", "error: Failed to spawn: ruff\n  cause: No such file or directory (os error 2)"),
+    (T.INFRA, "build", "./scripts/build.sh: 4: ./scripts/lib/stamp.sh: Permission denied\nmake: *** [Makefile:3: build] Error 126"),
     # TEST_ASSERT
     (T.TEST_ASSERT, "test", "E       assert 3 == 4\nFAILED tests/test_a.py::test_b - assert 3 == 4\n1 failed, 12 passed in 0.42s"),
     (T.TEST_ASSERT, "test", "--- FAIL: TestAdd (0.00s)\n    add_test.go:9: got 3, want 4\nFAIL\nFAIL\tgithub.com/x/add\t0.003s\nFAIL"),
@@ -87,6 +89,9 @@ REAL_LINES = [
     (T.LINT, "pre-commit", "Trim Trailing Whitespace.................................................Failed\n- hook id: trailing-whitespace\n- exit code: 1\n- files were modified by this hook\n\nFixing a.md"),
     (T.LINT, "lint", "a.c:3:5: error: unused variable 'x' [-Werror=unused-variable]\ncc1: all warnings being treated as errors"),
     (T.LINT, "vale", "doc/a.xyz:12:5: Write this in the active voice"),
+    (T.LINT, "unused", "pkg/a.py: Unused imports/variables detected\npkg/b.py: No issues detected!"),
+    (T.LINT, "yapf", "--- a/pkg/a.py\n+++ b/pkg/a.py\n@@ -1 +1 @@\n-x=1\n+x = 1"),
+    (T.LINT, "gofmt -l", "cmd/main.go"),
     # TYPECHECK
     (T.TYPECHECK, "types", 'app/a.py:3: error: Argument 1 to "f" has incompatible type "int"; expected "str"  [arg-type]\nFound 1 error in 1 file (checked 3 source files)'),
     (T.TYPECHECK, "build", "src/a.ts(71,42): error TS2345: Argument of type 'A' is not assignable to parameter of type 'B'."),
@@ -123,12 +128,14 @@ REAL_LINES = [
     (T.POLICY, "commit", "✖   type may not be empty [type-empty]\n✖   found 1 problems, 0 warnings"),
     (T.POLICY, "clone", "git@github.com: Permission denied (publickey).\nfatal: Could not read from remote repository."),
     (T.POLICY, "cov", "Line coverage (71.2%) is below the expected minimum coverage (90.00%)."),
+    (T.POLICY, "message", "commit-msg: subject does not follow Conventional Commits: \"wip\""),
     # RUNTIME
     (T.RUNTIME, "run", "Traceback (most recent call last):\n  File \"a.py\", line 3, in <module>\n    import yaml\nModuleNotFoundError: No module named 'yaml'"),
     (T.RUNTIME, "test", "ERROR collecting tests/test_a.py\nE   ModuleNotFoundError: No module named 'yaml'\n!!!!!!!!!!!! Interrupted: 1 error during collection !!!!!!!!!!!!\n1 error in 0.12s"),
     (T.RUNTIME, "install", "npm ERR! code ERESOLVE\nnpm ERR! ERESOLVE unable to resolve dependency tree"),
     (T.RUNTIME, "install", "ERROR: Cannot install a==1 and b==2 because these package versions have conflicting dependencies.\nERROR: ResolutionImpossible: for help visit https://pip.pypa.io/"),
     (T.RUNTIME, "start", "node:internal/modules/cjs/loader:1080\n  throw err;\nError: Cannot find module 'express'\n  code: 'MODULE_NOT_FOUND',"),
+    (T.RUNTIME, "test", "TAP version 13\n# node:internal/modules/cjs/loader:1210\n# Error: Cannot find module 'ms'\n# Require stack:\nnot ok 1 - /x/test/a.test.js\n  ---\n  error: 'test failed'\n# fail 1"),
     (T.RUNTIME, "start", "panic: runtime error: index out of range [3] with length 3\n\ngoroutine 1 [running]:"),
     (T.RUNTIME, "start", "thread 'main' panicked at src/main.rs:3:5:\ncalled `Option::unwrap()` on a `None` value"),
     (T.RUNTIME, "start", 'Exception in thread "main" java.lang.NullPointerException\n\tat a.B.main(B.java:3)'),

@@ -23,11 +23,19 @@ from autofix import orchestrator
 from autofix.console import Console
 from autofix.plan_files import plan_for
 from autofix.report import EXIT_STATUS, run_report, write_out
-from metabuilder.builds.accounts import account
+from metabuilder.builds.accounts import account, typed_by
 from metabuilder.builds.embedded import ensure_database
 from metabuilder.builds.errors import LeaseBusy, MetabuilderError
 from metabuilder.builds.models import BuildRun
-from metabuilder.builds.runs import create_run, find_run, request_cancel, retry_run
+from metabuilder.builds.permissions import Action, check_may
+from metabuilder.builds.runs import (
+    create_run,
+    find_run,
+    leave_foreground,
+    request_cancel,
+    retry_run,
+    take_to_foreground,
+)
 from metabuilder.builds.states import RETRYABLE_RUNS, RunStatus
 from metabuilder.builds.workspace_errors import (
     EmptyRepository,
@@ -126,12 +134,15 @@ class Command(BaseCommand):
             ref=options["ref"],
             foreground=True,
             include_worktree=options["worktree"],
+            os_user=typed_by(user),
         )
 
     def _advance(self, run: BuildRun, console: Console) -> int:
-        with interrupts(run, console):
-            orchestrator.advance(run.pk, progress=console, wait=True)
-        run.refresh_from_db()
+        try:
+            with interrupts(run, console):
+                orchestrator.advance(run.pk, progress=console, wait=True)
+        finally:
+            leave_foreground(run)
         return EXIT_STATUS[RunStatus(run.status)]
 
 
@@ -139,11 +150,13 @@ def resumed(run_id: str, user: User) -> BuildRun:
     """Find the run to go on with; an ended one starts its next iteration."""
     run = wait_for_lease(find_run(run_id, user))
     if run.status in RETRYABLE_RUNS:
-        return retry_run(run, actor=user, foreground=True)
+        return retry_run(run, actor=user, foreground=True, os_user=typed_by(user))
     if run.status == RunStatus.SUCCEEDED:
         raise CommandError(f"run {run.pk} has succeeded; there is nothing to resume", returncode=USAGE)
-    BuildRun.objects.filter(pk=run.pk).update(foreground=True)
-    run.refresh_from_db()
+    check_may(user, run.tenant_id, Action.RETRY)
+    waits_for_people = run.status == RunStatus.WAITING_APPROVAL and run.wake_at is None
+    if not waits_for_people:
+        take_to_foreground(run)
     return run
 
 

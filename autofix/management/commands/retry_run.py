@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from metabuilder.builds.accounts import account
+from metabuilder.builds.accounts import account, typed_by
 from metabuilder.builds.embedded import ensure_database
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.runs import find_run, retry_run
@@ -24,7 +24,7 @@ class Command(BaseCommand):
         ensure_database()
         try:
             _, user = account(None, username)
-            found = retry_run(find_run(run, user), actor=user)
+            found = retry_run(find_run(run, user), actor=user, os_user=typed_by(user))
         except MetabuilderError as error:
             raise CommandError(str(error), returncode=2) from error
         self.stdout.write(f"run {found.pk} is {found.status}, iteration {found.iteration}")

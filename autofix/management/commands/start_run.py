@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from autofix.plan_files import plan_for
-from metabuilder.builds.accounts import account
+from metabuilder.builds.accounts import account, typed_by
 from metabuilder.builds.embedded import ensure_database
 from metabuilder.builds.errors import MetabuilderError
 from metabuilder.builds.queue import worker_alive
@@ -46,6 +46,7 @@ class Command(BaseCommand):
                 plan=plan,
                 ref=options["ref"],
                 hold=options["hold"],
+                os_user=typed_by(user),
             )
         except MetabuilderError as error:
             raise CommandError(str(error), returncode=2) from error

@@ -12,7 +12,7 @@ from metabuilder.builds.git import hide_credentials
 from metabuilder.builds.masking import masked_plan
 from metabuilder.builds.models import BuildRun, BuildStep, ScaffoldPlan, StepExecution
 from metabuilder.builds.plans import Plan, parse_plan
-from metabuilder.builds.sources import Source
+from metabuilder.builds.sources import Source, check_no_credentials
 from metabuilder.builds.states import RunStatus
 
 LOG_BYTES, MAX_LOG_BYTES = 64 << 10, 1 << 20
@@ -20,7 +20,10 @@ LOG_BYTES, MAX_LOG_BYTES = 64 << 10, 1 << 20
 
 @extend_schema_field(OpenApiTypes.OBJECT)
 class PlanField(serializers.Field[Any, Any, Any, Any]):
-    """A plan as an object; it is shown with its secrets masked. Raises InvalidPlan, whose lines name what is wrong and where."""
+    """A plan as an object, shown with its secrets masked.
+
+    Raises InvalidPlan, whose lines name what is wrong and where.
+    """
 
     def to_internal_value(self, data: Any) -> Plan:
         return parse_plan(data)
@@ -59,6 +62,7 @@ class SettingsField(serializers.DictField):
 def check_source(source: str) -> None:
     """Refuse what may not be built here, before anything is stored."""
     try:
+        check_no_credentials(source)
         Source.parse(source, allow_local=bool(settings.METABUILDER_ALLOW_LOCAL_SOURCES))
     except MetabuilderError as error:
         raise serializers.ValidationError(str(error), code=error.code) from error
