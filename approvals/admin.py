@@ -46,14 +46,10 @@ class ApprovalGateAdmin(MembersAdmin):
             None,
             {
                 "fields": (
-                    "status",
-                    "kind",
-                    "tenant",
-                    "run",
-                    "step",
-                    "requested_by",
-                    "created_at",
-                    "expires_at",
+                    ("status", "kind"),
+                    ("run", "step"),
+                    ("tenant", "requested_by"),
+                    ("created_at", "expires_at"),
                 )
             },
         ),

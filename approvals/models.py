@@ -60,9 +60,7 @@ class ApprovalGate(models.Model):
 
     class Meta:
         db_table = "approval_gates"
-        constraints = [
-            models.UniqueConstraint(fields=["run"], condition=PENDING, name="gate_one_pending_per_run")
-        ]
+        constraints = [models.UniqueConstraint(fields=["run"], condition=PENDING, name="gate_one_pending_per_run")]
         indexes = [
             # The oldest waiting gate (inbox, metrics) and the gates to expire: pending ones only.
             models.Index(fields=["created_at"], name="gate_waiting_idx", condition=PENDING),

@@ -16,9 +16,9 @@ MEANINGS: Mapping[str, str] = {
     "the failed step runs again with it, and the run goes on only if that passes.",
     "apply_plan": "The plan is changed as shown below, and the run goes on with the new plan.",
     "retry": "The failed step is run again as it is. Nothing is changed.",
-    "try_candidate": "The fix named below is tried: the failed step runs again with it. If it proves itself, its change "
-    "is committed to the run's branch and the run goes on; if not, everything is put back. If the change breaks a rule "
-    "of the guard, you are asked again, with its diff.",
+    "try_candidate": "The fix named below is tried: the failed step runs again with it. If it proves itself, its "
+    "change is committed to the run's branch and the run goes on; if not, everything is put back. If the change "
+    "breaks a rule of the guard, you are asked again, with its diff.",
 }
 REJECTION = "Nothing of it is applied, and the run is rolled back."
 

@@ -115,7 +115,5 @@ def why_unbound(question: GateQuestion, settings_hash: str) -> str:
 
 def closed(question: GateQuestion) -> GateClosed:
     """Return the error that says how the gate was closed."""
-    error = {GateStatus.EXPIRED: GateExpired, GateStatus.VOID: GateVoid}.get(
-        question.status, GateAlreadyDecided
-    )
+    error = {GateStatus.EXPIRED: GateExpired, GateStatus.VOID: GateVoid}.get(question.status, GateAlreadyDecided)
     return error(question.id, question.status)

@@ -158,9 +158,7 @@ def _close_if_stale(gate: ApprovalGate, verdict: Verdict, now: datetime, setting
         _close(gate, GateStatus.CANCELLED)
     elif rules.is_due(question, now):
         _close(gate, GateStatus.EXPIRED)
-    elif verdict is Verdict.APPROVED and (
-        why := rules.why_unbound(question, settings_hash or _governing(gate.run))
-    ):
+    elif verdict is Verdict.APPROVED and (why := rules.why_unbound(question, settings_hash or _governing(gate.run))):
         _close(gate, GateStatus.VOID, facts={"reason": why})
     else:
         return False

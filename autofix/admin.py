@@ -21,6 +21,7 @@ from metabuilder.builds.admin import (
     link_to,
     preformatted,
     pretty,
+    shown,
     table,
 )
 from metabuilder.builds.models import BuildRun, Membership, Tenant
@@ -74,9 +75,7 @@ class AutoFixRunAdmin(MembersAdmin):
         *("trials_shown", "decision_shown"),
     )
 
-    @admin.display(description="Run")
-    def run_shown(self, attempt: AutoFixRun) -> SafeString:
-        return link_to(attempt.run)
+    run_shown = shown("Run", lambda attempt: link_to(attempt.run))
 
     @admin.display(description="Trials")
     def trials_shown(self, attempt: AutoFixRun) -> SafeString:
@@ -86,9 +85,7 @@ class AutoFixRunAdmin(MembersAdmin):
         ]
         return table(("Trial", "Passed", "Level", "Seconds", "Reason"), rows)
 
-    @admin.display(description="Decision record")
-    def decision_shown(self, attempt: AutoFixRun) -> SafeString:
-        return pretty(attempt.decision)
+    decision_shown = shown("Decision record", lambda attempt: pretty(attempt.decision))
 
 
 @admin.register(FixTrial)
@@ -104,17 +101,9 @@ class FixTrialAdmin(MembersAdmin):
         *("created_at", "guard_shown", "diff_digest", "diff_shown"),
     )
 
-    @admin.display(description="Attempt")
-    def attempt_shown(self, trial: FixTrial) -> SafeString:
-        return link_to(trial.attempt)
-
-    @admin.display(description="Guard")
-    def guard_shown(self, trial: FixTrial) -> SafeString:
-        return pretty(trial.guard_verdict)
-
-    @admin.display(description="Diff")
-    def diff_shown(self, trial: FixTrial) -> SafeString:
-        return preformatted(trial.diff)
+    attempt_shown = shown("Attempt", lambda trial: link_to(trial.attempt))
+    guard_shown = shown("Guard", lambda trial: pretty(trial.guard_verdict))
+    diff_shown = shown("Diff", lambda trial: preformatted(trial.diff))
 
 
 @admin.register(RetryState)
@@ -144,21 +133,10 @@ class PlanDeltaAdmin(MembersAdmin):
     ordering = ("-created_at",)
     fields = ("run_shown", "triggered_by", "created_at", "original_shown", "new_shown", "delta_shown")
 
-    @admin.display(description="Run")
-    def run_shown(self, delta: PlanDelta) -> SafeString:
-        return link_to(delta.run)
-
-    @admin.display(description="Original plan")
-    def original_shown(self, delta: PlanDelta) -> SafeString:
-        return link_to(delta.original_plan)
-
-    @admin.display(description="New plan")
-    def new_shown(self, delta: PlanDelta) -> SafeString:
-        return link_to(delta.new_plan)
-
-    @admin.display(description="Patch (RFC 6902)")
-    def delta_shown(self, delta: PlanDelta) -> SafeString:
-        return pretty(delta.delta_data)
+    run_shown = shown("Run", lambda delta: link_to(delta.run))
+    original_shown = shown("Original plan", lambda delta: link_to(delta.original_plan))
+    new_shown = shown("New plan", lambda delta: link_to(delta.new_plan))
+    delta_shown = shown("Patch (RFC 6902)", lambda delta: pretty(delta.delta_data))
 
 
 class PatternForm(_PatternForm):

@@ -161,9 +161,7 @@ class _Case:
         self.signal, self.state, self.policy, self.settings = signal, state, policy, settings
         self.candidates = tuple(candidates)
         self.max_total = min(state.max_total_attempts, settings.max_total_attempts, policy.max_total_attempts)
-        self.max_step = min(
-            state.max_per_step_attempts, settings.max_per_step_attempts, policy.max_per_step_attempts
-        )
+        self.max_step = min(state.max_per_step_attempts, settings.max_per_step_attempts, policy.max_per_step_attempts)
         self.attempts_left = min(self.max_total - state.total_attempts, self.max_step - state.step_attempts)
         # A step with external effects is proven by running it, which is for a person to allow.
         self.may_run_again = state.effects != "external" or state.no_effect_yet

@@ -24,8 +24,6 @@ def deliver(session: RunSession) -> str:
         case "push":
             try:
                 return f"{workspace.source} {workspace.deliver_branch(workspace.branch)}"
-            except (
-                MetabuilderError
-            ) as error:  # the run is healed all the same; its branch can still be fetched
+            except MetabuilderError as error:  # the run is healed all the same; its branch can still be fetched
                 return f"{workspace.places.git_dir} {workspace.branch} (not pushed: {error})"
     return ""

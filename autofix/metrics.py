@@ -49,6 +49,4 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         ratio = success_ratio()
         if ratio is not None:
-            yield GaugeMetricFamily(
-                "autofix_success_ratio", "Share of attempts that healed, 24 hours.", ratio
-            )
+            yield GaugeMetricFamily("autofix_success_ratio", "Share of attempts that healed, 24 hours.", ratio)

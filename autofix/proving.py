@@ -34,7 +34,6 @@ from metabuilder.builds.states import Purpose, StepStatus
 from metabuilder.builds.workspace_errors import CandidateDoesNotApply
 
 if TYPE_CHECKING:
-
     from metabuilder.builds.candidates import CandidateDiff, FrozenCandidate, TrialMark
 
 logger = logging.getLogger("autofix")
@@ -43,6 +42,8 @@ SHOWN_DIFF_BYTES = 64 * 1024
 SET_UP_KINDS = frozenset({StepKind.SETUP, StepKind.INSTALL})
 # A type whose failures come and go is only healed by a fix that passes twice.
 PROVEN_TWICE = frozenset({FailureType.TEST_ASSERT, FailureType.UNKNOWN, FailureType.TRANSIENT})
+# Guard rules that a proof itself would break: installing a package runs its code.
+RUNS_STRANGERS = frozenset({"unvouched-package", "foreign-source"})
 FORMATTING_LIMITS = guard.GuardLimits(max_files=500, max_changed_lines=50_000)
 
 
@@ -61,6 +62,7 @@ class Proof:
     failed_step: str | None = None
     log: str = ""
     executions: tuple[Any, ...] = ()  # primary keys of the executions that are its proof
+    unproven: bool = False  # people are asked before it is run at all
     prepared: tuple[str, ...] = ()  # names of the steps that ran before the failed one
 
     @property
@@ -128,7 +130,7 @@ class CandidateWork:
                 if proof.passed and not proposal.keep_looking and proof.verdict.allowed:
                     return self._accept(proof, mark)
                 self._put_back(mark)
-                if proof.progressed and not proof.verdict.allowed and proof.verdict.action == "gate":
+                if (proof.progressed or proof.unproven) and proof.verdict.action == "gate":
                     return proof
                 # What only moves the failure on is kept for the end: another trial may get all the way.
                 if proof.passed or (proof.moved_on and not (best and best.passed)):
@@ -280,6 +282,9 @@ class CandidateWork:
             return replace(proof, reason="it changes nothing")
         if frozen and not workspace.changes_project(frozen):
             return replace(proof, reason="it changes only what earlier steps made")
+        if any(finding.rule in RUNS_STRANGERS for finding in verdict.findings):
+            reason = "not proven: that would run what nobody vouches for; " + findings_text(verdict)
+            return replace(proof, unproven=True, reason=reason)
         with self.session.timed("prove"):
             return self._climb(proof, mark)
 

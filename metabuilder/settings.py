@@ -132,9 +132,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
     "logs": {
         "BACKEND": env.str("METABUILDER_LOG_STORAGE", "django.core.files.storage.FileSystemStorage"),
-        "OPTIONS": env.json(
-            "METABUILDER_LOG_STORAGE_OPTIONS", {"location": str(METABUILDER_DATA_DIR / "logs")}
-        ),
+        "OPTIONS": env.json("METABUILDER_LOG_STORAGE_OPTIONS", {"location": str(METABUILDER_DATA_DIR / "logs")}),
     },
 }
 STATIC_URL = "static/"
@@ -149,9 +147,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("METABUILDER_SECURE_COOKIES", IN_PRODUCTION)
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if _flag("METABUILDER_BEHIND_TLS_PROXY", False) else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _flag("METABUILDER_BEHIND_TLS_PROXY", False) else None
 
 # The queue carries wake-ups only; the database is the truth. Why each value is what it is: docs/queue.md.
 METABUILDER_WORKERS = int(_number("METABUILDER_WORKERS", 2, minimum=1))

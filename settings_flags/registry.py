@@ -103,9 +103,7 @@ class Setting:
         if value is None or (self.kind is Kind.CHOICE and value not in self.choices):
             raise InvalidSettingValue(self.name, raw, self.expected)
         if self.kind in (Kind.COUNT, Kind.NUMBER) and value < self.minimum:
-            raise SettingOutOfRange(
-                self.name, value, self.minimum, f"the minimum is {self.show(self.minimum)}"
-            )
+            raise SettingOutOfRange(self.name, value, self.minimum, f"the minimum is {self.show(self.minimum)}")
         return value
 
     def parse_text(self, text: str) -> Any:

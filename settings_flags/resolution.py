@@ -52,16 +52,12 @@ class EffectiveSettings(SettingValues):
 
     def governing_hash(self) -> str:
         """Return a hash of the values a gate is bound to; equal exactly when none of them has changed."""
-        governing = {
-            name: json_value(getattr(self, name)) for name, setting in SETTINGS.items() if setting.governs
-        }
+        governing = {name: json_value(getattr(self, name)) for name, setting in SETTINGS.items() if setting.governs}
         governing["protected_paths"] = sorted(self.protected_paths)
         return hashlib.sha256(json.dumps(governing, sort_keys=True).encode()).hexdigest()
 
 
-def platform_from(
-    environment: str, values: Mapping[str, Any], ceilings: Mapping[str, Any]
-) -> PlatformSettings:
+def platform_from(environment: str, values: Mapping[str, Any], ceilings: Mapping[str, Any]) -> PlatformSettings:
     """Return the platform's settings from explicit, parsed values and ceilings over the defaults.
 
     A default above a lowered ceiling is clamped; an explicit value above it raises SettingOutOfRange.
@@ -70,8 +66,7 @@ def platform_from(
     for name, value in values.items():
         _check_limit(SETTINGS[name], value, all_ceilings[name], "the platform's ceiling")
     defaults = {
-        name: setting.clamp(default_for(setting, environment), all_ceilings[name])
-        for name, setting in SETTINGS.items()
+        name: setting.clamp(default_for(setting, environment), all_ceilings[name]) for name, setting in SETTINGS.items()
     }
     return PlatformSettings(values=defaults | dict(values), explicit=frozenset(values), ceilings=all_ceilings)
 
@@ -132,9 +127,7 @@ def check_tenant_changes(
     return parsed, problems
 
 
-def check_run_ceiling(
-    platform: PlatformSettings, raw: object
-) -> tuple[dict[str, Any], dict[str, MetabuilderError]]:
+def check_run_ceiling(platform: PlatformSettings, raw: object) -> tuple[dict[str, Any], dict[str, MetabuilderError]]:
     """Return a parsed run_ceiling without its null entries, and why entries of it are refused."""
     if raw is None:
         return {}, {}
@@ -153,8 +146,7 @@ def check_run_changes(
 ) -> tuple[dict[str, Any], dict[str, MetabuilderError]]:
     """Return the parsed changes and, by name, why others are refused. `tenant`: what the run inherits."""
     limits = {
-        name: run_limit(setting, platform, getattr(tenant, name), run_ceiling)
-        for name, setting in SETTINGS.items()
+        name: run_limit(setting, platform, getattr(tenant, name), run_ceiling) for name, setting in SETTINGS.items()
     }
     return _check(changes, Level.RUN, limits, "what its tenant allows a run")
 
@@ -183,14 +175,10 @@ def _check(
 
 def _check_limit(setting: Setting, value: Any, limit: Any, whose: str) -> None:
     if setting.exceeds(value, limit):
-        raise SettingOutOfRange(
-            setting.name, json_value(value), json_value(limit), f"{whose} is {setting.show(limit)}"
-        )
+        raise SettingOutOfRange(setting.name, json_value(value), json_value(limit), f"{whose} is {setting.show(limit)}")
 
 
-def _stored(
-    setting: Setting, level: Level, overrides: Mapping[str, Any] | None, notes: dict[str, str]
-) -> Any | None:
+def _stored(setting: Setting, level: Level, overrides: Mapping[str, Any] | None, notes: dict[str, str]) -> Any | None:
     """The override, or None where there is none or the stored one is no longer a value of the setting."""
     raw = (overrides or {}).get(setting.name)
     if raw is None or level not in setting.levels:

@@ -137,9 +137,7 @@ def reset_tenant_settings(tenant: Tenant, *, actor: AbstractBaseUser | None) -> 
 
 
 @transaction.atomic
-def set_run_settings(
-    run: BuildRun, changes: Mapping[str, Any], *, actor: AbstractBaseUser | None
-) -> EffectiveSettings:
+def set_run_settings(run: BuildRun, changes: Mapping[str, Any], *, actor: AbstractBaseUser | None) -> EffectiveSettings:
     """Change a run's settings; None resets one to inherited. Errors as for set_tenant_settings."""
     tenant = TenantSettings.objects.filter(tenant_id=run.tenant_id).first()
     run_ceiling = tenant.run_ceiling if tenant else {}
@@ -164,9 +162,7 @@ def engage_kill_switch(tenant: Tenant | None, *, reason: str, actor: AbstractBas
     return _turn(tenant, engaged=True, reason=reason, actor=actor)
 
 
-def release_kill_switch(
-    tenant: Tenant | None, *, reason: str = "", actor: AbstractBaseUser | None
-) -> KillSwitch:
+def release_kill_switch(tenant: Tenant | None, *, reason: str = "", actor: AbstractBaseUser | None) -> KillSwitch:
     return _turn(tenant, engaged=False, reason=reason, actor=actor)
 
 

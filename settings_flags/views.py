@@ -99,9 +99,7 @@ def _turn_kill_switch(request: HttpRequest, tenant: Tenant | None) -> None:
     messages.success(request, "The kill switch is engaged." if engage else "The kill switch is released.")
 
 
-def _page(
-    request: HttpRequest, tenant: Tenant, may_edit: bool, form: SettingsForm, status: int = 200
-) -> HttpResponse:
+def _page(request: HttpRequest, tenant: Tenant, may_edit: bool, form: SettingsForm, status: int = 200) -> HttpResponse:
     own_switch = KillSwitch.objects.filter(pk=tenant.pk).select_related("changed_by").first()
     context = {
         "tenant": tenant,

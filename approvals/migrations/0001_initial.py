@@ -88,9 +88,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "verdict",
-                    models.CharField(
-                        choices=[("approved", "approved"), ("rejected", "rejected")], max_length=20
-                    ),
+                    models.CharField(choices=[("approved", "approved"), ("rejected", "rejected")], max_length=20),
                 ),
                 ("comment", models.TextField(blank=True)),
                 ("created_at", models.DateTimeField()),
@@ -123,9 +121,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="approvalgate",
-            index=models.Index(
-                condition=models.Q(("status", "pending")), fields=["expires_at"], name="gate_due_idx"
-            ),
+            index=models.Index(condition=models.Q(("status", "pending")), fields=["expires_at"], name="gate_due_idx"),
         ),
         migrations.AddConstraint(
             model_name="approvalgate",

@@ -139,7 +139,8 @@ class StyleToolFixer:
         self.name = name
 
     def candidates(self, failure: Failure) -> Sequence[Candidate]:
-        if failure.signal.type is not FailureType.LINT:
+        silent = failure.signal.type is FailureType.UNKNOWN and not failure.log.strip()  # as with black --quiet
+        if failure.signal.type is not FailureType.LINT and not silent:
             return ()
         modes = [mode for mode, _ in calls_of(failure.root, failure.step.run, failure.step.cwd)]
         own = [mode for mode in modes if mode.fixer == self.name]

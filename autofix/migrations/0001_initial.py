@@ -7,126 +7,232 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('builds', '0003_carry_v2_rows'),
+        ("builds", "0003_carry_v2_rows"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AutoFixRun',
+            name="AutoFixRun",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('signal_type', models.CharField(choices=[('TRANSIENT', 'TRANSIENT'), ('RATE_LIMIT', 'RATE_LIMIT'), ('INFRA', 'INFRA'), ('TEST_ASSERT', 'TEST_ASSERT'), ('LINT', 'LINT'), ('TYPECHECK', 'TYPECHECK'), ('SECURITY', 'SECURITY'), ('POLICY', 'POLICY'), ('RUNTIME', 'RUNTIME'), ('SCHEMA_MIGRATION', 'SCHEMA_MIGRATION'), ('UNKNOWN', 'UNKNOWN')], max_length=50)),
-                ('strategy', models.CharField(choices=[('RETRY', 'RETRY'), ('PATCH', 'PATCH'), ('REPLAN', 'REPLAN'), ('ESCALATE', 'ESCALATE'), ('ROLLBACK', 'ROLLBACK'), ('GIVE_UP', 'GIVE_UP')], max_length=50, null=True)),
-                ('outcome', models.CharField(choices=[('pending', 'Pending'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('escalated', 'Escalated'), ('rejected', 'Rejected'), ('rolled_back', 'Rolled Back'), ('gave_up', 'Gave Up'), ('superseded', 'Superseded')], max_length=50)),
-                ('attempt', models.IntegerField(db_default=1)),
-                ('backoff', models.FloatField(null=True)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('iteration', models.IntegerField(db_default=1)),
-                ('fingerprint', models.CharField(db_default='', max_length=64)),
-                ('candidate_key', models.CharField(db_default='', max_length=300)),
-                ('harmful', models.BooleanField(db_default=False)),
-                ('fix_commit', models.CharField(db_default='', max_length=64)),
-                ('decision', models.JSONField(null=True)),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='auto_fix_runs', to='builds.buildrun')),
-                ('step', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='auto_fix_runs', to='builds.buildstep')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "signal_type",
+                    models.CharField(
+                        choices=[
+                            ("TRANSIENT", "TRANSIENT"),
+                            ("RATE_LIMIT", "RATE_LIMIT"),
+                            ("INFRA", "INFRA"),
+                            ("TEST_ASSERT", "TEST_ASSERT"),
+                            ("LINT", "LINT"),
+                            ("TYPECHECK", "TYPECHECK"),
+                            ("SECURITY", "SECURITY"),
+                            ("POLICY", "POLICY"),
+                            ("RUNTIME", "RUNTIME"),
+                            ("SCHEMA_MIGRATION", "SCHEMA_MIGRATION"),
+                            ("UNKNOWN", "UNKNOWN"),
+                        ],
+                        max_length=50,
+                    ),
+                ),
+                (
+                    "strategy",
+                    models.CharField(
+                        choices=[
+                            ("RETRY", "RETRY"),
+                            ("PATCH", "PATCH"),
+                            ("REPLAN", "REPLAN"),
+                            ("ESCALATE", "ESCALATE"),
+                            ("ROLLBACK", "ROLLBACK"),
+                            ("GIVE_UP", "GIVE_UP"),
+                        ],
+                        max_length=50,
+                        null=True,
+                    ),
+                ),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("escalated", "Escalated"),
+                            ("rejected", "Rejected"),
+                            ("rolled_back", "Rolled Back"),
+                            ("gave_up", "Gave Up"),
+                            ("superseded", "Superseded"),
+                        ],
+                        max_length=50,
+                    ),
+                ),
+                ("attempt", models.IntegerField(db_default=1)),
+                ("backoff", models.FloatField(null=True)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("updated_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("iteration", models.IntegerField(db_default=1)),
+                ("fingerprint", models.CharField(db_default="", max_length=64)),
+                ("candidate_key", models.CharField(db_default="", max_length=300)),
+                ("harmful", models.BooleanField(db_default=False)),
+                ("fix_commit", models.CharField(db_default="", max_length=64)),
+                ("decision", models.JSONField(null=True)),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="auto_fix_runs", to="builds.buildrun"
+                    ),
+                ),
+                (
+                    "step",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="auto_fix_runs", to="builds.buildstep"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'auto_fix_runs',
+                "db_table": "auto_fix_runs",
             },
         ),
         migrations.CreateModel(
-            name='FailurePattern',
+            name="FailurePattern",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=100)),
-                ('pattern', models.CharField(max_length=500)),
-                ('signal_type', models.CharField(choices=[('TRANSIENT', 'TRANSIENT'), ('RATE_LIMIT', 'RATE_LIMIT'), ('INFRA', 'INFRA'), ('TEST_ASSERT', 'TEST_ASSERT'), ('LINT', 'LINT'), ('TYPECHECK', 'TYPECHECK'), ('SECURITY', 'SECURITY'), ('POLICY', 'POLICY'), ('RUNTIME', 'RUNTIME'), ('SCHEMA_MIGRATION', 'SCHEMA_MIGRATION'), ('UNKNOWN', 'UNKNOWN')], max_length=50)),
-                ('enabled', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='failure_patterns', to='builds.tenant')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=100)),
+                ("pattern", models.CharField(max_length=500)),
+                (
+                    "signal_type",
+                    models.CharField(
+                        choices=[
+                            ("TRANSIENT", "TRANSIENT"),
+                            ("RATE_LIMIT", "RATE_LIMIT"),
+                            ("INFRA", "INFRA"),
+                            ("TEST_ASSERT", "TEST_ASSERT"),
+                            ("LINT", "LINT"),
+                            ("TYPECHECK", "TYPECHECK"),
+                            ("SECURITY", "SECURITY"),
+                            ("POLICY", "POLICY"),
+                            ("RUNTIME", "RUNTIME"),
+                            ("SCHEMA_MIGRATION", "SCHEMA_MIGRATION"),
+                            ("UNKNOWN", "UNKNOWN"),
+                        ],
+                        max_length=50,
+                    ),
+                ),
+                ("enabled", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="failure_patterns", to="builds.tenant"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'failure_patterns',
+                "db_table": "failure_patterns",
             },
         ),
         migrations.CreateModel(
-            name='FixTrial',
+            name="FixTrial",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('number', models.PositiveIntegerField()),
-                ('candidate', models.CharField(max_length=300)),
-                ('summary', models.TextField()),
-                ('diff_digest', models.CharField(blank=True, max_length=64)),
-                ('diff', models.TextField(blank=True)),
-                ('guard_verdict', models.JSONField(null=True)),
-                ('ladder_level', models.IntegerField(null=True)),
-                ('passed', models.BooleanField(default=False)),
-                ('reason', models.TextField(blank=True)),
-                ('seconds', models.FloatField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('attempt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='trials', to='autofix.autofixrun')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("number", models.PositiveIntegerField()),
+                ("candidate", models.CharField(max_length=300)),
+                ("summary", models.TextField()),
+                ("diff_digest", models.CharField(blank=True, max_length=64)),
+                ("diff", models.TextField(blank=True)),
+                ("guard_verdict", models.JSONField(null=True)),
+                ("ladder_level", models.IntegerField(null=True)),
+                ("passed", models.BooleanField(default=False)),
+                ("reason", models.TextField(blank=True)),
+                ("seconds", models.FloatField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "attempt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="trials", to="autofix.autofixrun"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'fix_trials',
+                "db_table": "fix_trials",
             },
         ),
         migrations.CreateModel(
-            name='PlanDelta',
+            name="PlanDelta",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('delta_data', models.JSONField()),
-                ('triggered_by', models.CharField(max_length=100)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('new_plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deltas_to', to='builds.scaffoldplan')),
-                ('original_plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deltas_from', to='builds.scaffoldplan')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='plan_deltas', to='builds.buildrun')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("delta_data", models.JSONField()),
+                ("triggered_by", models.CharField(max_length=100)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "new_plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="deltas_to", to="builds.scaffoldplan"
+                    ),
+                ),
+                (
+                    "original_plan",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deltas_from",
+                        to="builds.scaffoldplan",
+                    ),
+                ),
+                (
+                    "run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="plan_deltas", to="builds.buildrun"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'plan_deltas',
-                'ordering': ['created_at'],
+                "db_table": "plan_deltas",
+                "ordering": ["created_at"],
             },
         ),
         migrations.CreateModel(
-            name='RetryState',
+            name="RetryState",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('attempt_counter', models.IntegerField(db_default=0)),
-                ('per_step_attempts', models.JSONField(db_default=models.Value({}, models.JSONField()))),
-                ('total_attempts', models.IntegerField(db_default=0)),
-                ('last_backoff_seconds', models.FloatField(null=True)),
-                ('max_total_attempts', models.IntegerField(db_default=6)),
-                ('max_per_step_attempts', models.IntegerField(db_default=3)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('run', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='retry_state', to='builds.buildrun')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("attempt_counter", models.IntegerField(db_default=0)),
+                ("per_step_attempts", models.JSONField(db_default=models.Value({}, models.JSONField()))),
+                ("total_attempts", models.IntegerField(db_default=0)),
+                ("last_backoff_seconds", models.FloatField(null=True)),
+                ("max_total_attempts", models.IntegerField(db_default=6)),
+                ("max_per_step_attempts", models.IntegerField(db_default=3)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("updated_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "run",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="retry_state", to="builds.buildrun"
+                    ),
+                ),
             ],
             options={
-                'db_table': 'retry_states',
+                "db_table": "retry_states",
             },
         ),
         migrations.AddIndex(
-            model_name='autofixrun',
-            index=models.Index(fields=['run', 'created_at'], name='autofix_run_history_idx'),
+            model_name="autofixrun",
+            index=models.Index(fields=["run", "created_at"], name="autofix_run_history_idx"),
         ),
         migrations.AddIndex(
-            model_name='autofixrun',
-            index=models.Index(fields=['fingerprint', 'candidate_key'], name='autofix_memory_idx'),
+            model_name="autofixrun",
+            index=models.Index(fields=["fingerprint", "candidate_key"], name="autofix_memory_idx"),
         ),
         migrations.AddIndex(
-            model_name='autofixrun',
-            index=models.Index(fields=['updated_at', 'outcome'], name='autofix_ratio_idx'),
+            model_name="autofixrun",
+            index=models.Index(fields=["updated_at", "outcome"], name="autofix_ratio_idx"),
         ),
         migrations.AddConstraint(
-            model_name='failurepattern',
-            constraint=models.UniqueConstraint(fields=('tenant', 'name'), name='pattern_name_once'),
+            model_name="failurepattern",
+            constraint=models.UniqueConstraint(fields=("tenant", "name"), name="pattern_name_once"),
         ),
         migrations.AddConstraint(
-            model_name='fixtrial',
-            constraint=models.UniqueConstraint(fields=('attempt', 'number'), name='trial_number_once'),
+            model_name="fixtrial",
+            constraint=models.UniqueConstraint(fields=("attempt", "number"), name="trial_number_once"),
         ),
     ]

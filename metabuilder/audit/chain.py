@@ -83,9 +83,7 @@ def storable(value: Any) -> Any:
 
 def canonical(value: Any) -> str:
     """Return the one JSON text of `value`: keys sorted, no spaces, 1.0 written as 1."""
-    return json.dumps(
-        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

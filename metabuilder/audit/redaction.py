@@ -56,9 +56,7 @@ SHAPES = (
 )
 # scheme://user:password@host
 USERINFO = rb"(?i)\b[a-z][a-z0-9+.-]*://([^\s/:@\"'<>`]*:[^\s/\"'<>`]+)@"
-SECRET_WORD = (
-    rb"pass(?:word|wd|phrase)|secret|token|api[_-]?key|(?:access|secret|private|signing|auth)[_-]?key"
-)
+SECRET_WORD = rb"pass(?:word|wd|phrase)|secret|token|api[_-]?key|(?:access|secret|private|signing|auth)[_-]?key"
 # name = value, where the name ends in a word that means a secret.
 ASSIGNMENT = (
     rb"(?i)(\b(?:unexpected|invalid|illegal|expected|bad|unknown|missing|next|current)[ \t]+)?"
@@ -92,9 +90,7 @@ _userinfo, _assignment, _option = re2.compile(USERINFO), re2.compile(ASSIGNMENT)
 _rules = (*_shapes, _userinfo, _assignment, _option)
 _key_begin, _key_end, _key_line = re2.compile(KEY_BEGIN), re2.compile(KEY_END), re2.compile(KEY_LINE)
 _key_last_line, _key_header = re2.compile(KEY_LAST_LINE), re2.compile(KEY_HEADER)
-_placeholder = re2.compile(
-    rb"^(?:\$[{(A-Za-z_]|\{\{|\{[a-z_]*\}?$|<[A-Za-z _-]+>?$|%[s(]|[*x.-]+$|\[redacted)"
-)
+_placeholder = re2.compile(rb"^(?:\$[{(A-Za-z_]|\{\{|\{[a-z_]*\}?$|<[A-Za-z _-]+>?$|%[s(]|[*x.-]+$|\[redacted)")
 _code = re2.compile(
     rb"[(\[]|^(?:self|this|os|env|settings|config|process)\.|^[a-z_]+(?:\.[a-z_]+)+$|\.[a-z]{1,4}(?::\d+)*:?$"
 )

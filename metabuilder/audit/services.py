@@ -35,9 +35,7 @@ def record_event(
     """
     event_type = AuditEventType(event_type)
     if not connection.in_atomic_block:
-        raise transaction.TransactionManagementError(
-            f"{event_type} must be recorded in the transaction it tells of"
-        )
+        raise transaction.TransactionManagementError(f"{event_type} must be recorded in the transaction it tells of")
     head = _locked_head(str(tenant.pk) if tenant else "")
     event = AuditEvent(
         tenant=head.tenant,
@@ -100,9 +98,7 @@ def _redacted(value: Any) -> Any:
 
 def tenants_with_a_trail() -> dict[str, str]:
     """Return the label of every tenant that has events or a head, by tenant id."""
-    labels = dict.fromkeys(
-        AuditEvent.objects.order_by("tenant").values_list("tenant", flat=True).distinct(), ""
-    )
+    labels = dict.fromkeys(AuditEvent.objects.order_by("tenant").values_list("tenant", flat=True).distinct(), "")
     return labels | dict(AuditHead.objects.order_by("tenant").values_list("tenant", "label"))
 
 

@@ -65,6 +65,11 @@ def link_to(row: Model, text: object = None) -> SafeString:
     return format_html('<a href="{}">{}</a>', address, row if text is None else text)
 
 
+def shown(heading: str, show: Callable[[Any], SafeString]) -> staticmethod[[Any], SafeString]:
+    """A column or field of an admin class, made of its row."""
+    return staticmethod(admin.display(description=heading)(show))
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
     if not rows:
         return format_html("{}", "none")
@@ -254,9 +259,7 @@ class ScaffoldPlanAdmin(MembersAdmin):
     ordering = ("-created_at",)
     fields = ("id", "name", "tenant", "parent", "digest", "created_at", "plan_shown")
 
-    @admin.display(description="Plan")
-    def plan_shown(self, plan: ScaffoldPlan) -> SafeString:
-        return pretty(masked_plan(plan.body))
+    plan_shown = shown("Plan", lambda plan: pretty(masked_plan(plan.body)))
 
 
 RunPanel = Callable[[BuildRun], SafeString]
@@ -328,13 +331,8 @@ class BuildStepAdmin(MembersAdmin):
         *("started_at", "finished_at", "executions_shown"),
     )
 
-    @admin.display(description="Run")
-    def run_shown(self, step: BuildStep) -> SafeString:
-        return link_to(step.run)
-
-    @admin.display(description="Command")
-    def command_shown(self, step: BuildStep) -> SafeString:
-        return preformatted(step.command)
+    run_shown = shown("Run", lambda step: link_to(step.run))
+    command_shown = shown("Command", lambda step: preformatted(step.command))
 
     @admin.display(description="Executions")
     def executions_shown(self, step: BuildStep) -> SafeString:
@@ -359,17 +357,14 @@ class StepExecutionAdmin(MembersAdmin):
         *("started_at", "finished_at", "commit", "log_shown"),
     )
 
-    @admin.display(description="Step")
-    def step_shown(self, execution: StepExecution) -> SafeString:
-        return link_to(execution.step)
-
-    @admin.display(description="Command")
-    def command_shown(self, execution: StepExecution) -> SafeString:
-        return preformatted(execution.command)
-
-    @admin.display(description="End of the log")
-    def log_shown(self, execution: StepExecution) -> SafeString:
-        return preformatted(stored_log(execution.log_ref).text(SHOWN_LOG_BYTES) if execution.log_ref else "")
+    step_shown = shown("Step", lambda execution: link_to(execution.step))
+    command_shown = shown("Command", lambda execution: preformatted(execution.command))
+    log_shown = shown(
+        "End of the log",
+        lambda execution: preformatted(
+            stored_log(execution.log_ref).text(SHOWN_LOG_BYTES) if execution.log_ref else ""
+        ),
+    )
 
 
 @admin.register(WorkerHeartbeat)

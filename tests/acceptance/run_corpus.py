@@ -4,7 +4,7 @@ A corpus is a directory of cases: `case.json` (plan and expected end), `make.sh 
 project) and `check.sh DIR` (judges the final workspace). As a script it prints a table and exits 1 if a case
 did not end right:
 
-    python tests/acceptance/run_corpus.py [--jobs N] [--keep DIR] [case ...]
+    python tests/acceptance/run_corpus.py [--own] [--jobs N] [--keep DIR] [case ...]
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(os.environ.get("METABUILDER_CORPUS", ROOT.parent / "shared/corpus/builds"))
+OWN = ROOT / "tests/acceptance/builds"  # our own cases, in the same form
 # How a run that ended so must say it: outcome -> (status, exit status).
 ENDS = {
     "clean": ("succeeded", 0),
@@ -53,8 +54,8 @@ class Verdict:
         self.harm.append(fault)
 
 
-def cases(names: list[str] | None = None) -> list[Path]:
-    found = sorted(path.parent for path in CORPUS.glob("*/case.json")) if CORPUS.is_dir() else []
+def cases(names: list[str] | None = None, corpus: Path = CORPUS) -> list[Path]:
+    found = sorted(path.parent for path in corpus.glob("*/case.json")) if corpus.is_dir() else []
     return [path for path in found if not names or path.name in names]
 
 
@@ -168,12 +169,14 @@ def _run_kept(path: Path, keep: Path) -> Verdict:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Heal the builds of a corpus and judge how each ended.")
     parser.add_argument("case", nargs="*", help="names of cases (default: all)")
+    parser.add_argument("--own", action="store_true", help=f"the cases in {OWN.relative_to(ROOT)}")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="keep sources, workspaces and logs here")
     options = parser.parse_args()
-    found = cases(options.case)
+    corpus = OWN if options.own else CORPUS
+    found = cases(options.case, corpus)
     if not found:
-        parser.error(f"no such case in {CORPUS}")
+        parser.error(f"no such case in {corpus}")
     with tempfile.TemporaryDirectory(prefix="corpus-", ignore_cleanup_errors=True) as scratch:
         keep = (options.keep or Path(scratch)).resolve()
         with ThreadPoolExecutor(options.jobs) as pool:

@@ -1,4 +1,5 @@
 import re
+from urllib.parse import unquote
 
 import pytest
 from django.contrib.auth.models import User
@@ -322,3 +323,11 @@ def test_login__member_who_is_not_staff__signs_in_to_the_settings_and_out_again(
     assert client.get(page).status_code == 200
     assert client.post("/logout")["Location"] == "/login"
     assert client.get(page).status_code == 302
+
+
+def test_login__member_who_is_not_staff_asks_for_the_admin__is_told_and_shown_the_settings(client, tenant):
+    client.force_login(member(tenant, Role.VIEWER, username="vera"))
+    page = client.get("/admin/builds/buildrun/", follow=True)
+    assert unquote(page.redirect_chain[-1][0]) == "/login?next=/admin/builds/buildrun/"
+    assert "signed in as vera" in page.content.decode()
+    assert reverse("settings_flags:auto-fix") in page.content.decode()

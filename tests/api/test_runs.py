@@ -7,7 +7,7 @@ from metabuilder.builds.states import Role, RunStatus
 from settings_flags.models import RunSettings
 from settings_flags.services import effective_settings
 from tests.api.conftest import assert_problem, client_of
-from tests.factories import BuildRunFactory, ScaffoldPlanFactory, TenantFactory, member, plan_body
+from tests.factories import ApprovalGateFactory, BuildRunFactory, ScaffoldPlanFactory, TenantFactory, member, plan_body
 
 pytestmark = pytest.mark.django_db
 RUNS, PLANS = "/api/meta/v2/runs", "/api/meta/v2/plans"
@@ -206,6 +206,22 @@ def test_session__same_browser__may_use_the_api_and_needs_csrf(tenant):
     assert_problem(create(browser), 403, "permission_denied")
     assert not BuildRun.objects.exists()
 
-    browser.get("/admin/login/")  # sets the cookie
+    browser.get(f"/settings/builder/auto-fix/{tenant.slug}")  # sets the cookie
     browser.credentials(HTTP_X_CSRFTOKEN=browser.cookies["csrftoken"].value)
     assert create(browser).status_code == 201
+
+
+def test_cancel__run_at_a_gate__closes_the_gate(owner, tenant):
+    gate = ApprovalGateFactory(run__tenant=tenant)
+    assert owner.post(f"{RUNS}/{gate.run_id}/cancel").json()["status"] == "cancelled"
+    gate.refresh_from_db()
+    assert gate.status == "cancelled"
+
+
+def test_plan__secret_in_its_env__is_stored_but_not_shown(owner, tenant):
+    step = {"name": "s", "run": "x", "env": {"API_TOKEN": "tok-123456", "MODE": "fast"}}
+    answer = owner.post("/api/meta/v2/plans", {"plan": {"name": "p", "steps": [step]}}, format="json")
+    assert answer.status_code == 201
+    assert "tok-123456" not in answer.content.decode()
+    assert answer.json()["plan"]["steps"][0]["env"]["MODE"] == "fast"
+    assert ScaffoldPlan.objects.get().body["steps"][0]["env"]["API_TOKEN"] == "tok-123456"

@@ -308,9 +308,7 @@ def test_open_gate__lease_lost__opens_nothing(gate, owner):
 
 
 def test_open_gate__hostile_text__is_stored_and_its_action_can_be_approved(tenant, owner):
-    gate = make_gate(
-        tenant, title="nul \0 and " + "x" * 400, summary="\0", level=1.0, share=0.25, huge=10**30
-    )
+    gate = make_gate(tenant, title="nul \0 and " + "x" * 400, summary="\0", level=1.0, share=0.25, huge=10**30)
     assert len(ApprovalGate.objects.get(pk=gate.pk).title) == 300
     assert approve_gate(gate, actor=owner).status == "approved"
 

@@ -57,8 +57,7 @@ def head_of(events, key=KEY):
 
 def problems(events, head, **kwargs):
     return [
-        (problem.seq, problem.event_id, problem.what.split(":")[0])
-        for problem in verify(events, head, KEY, **kwargs)
+        (problem.seq, problem.event_id, problem.what.split(":")[0]) for problem in verify(events, head, KEY, **kwargs)
     ]
 
 

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from metabuilder.audit.redaction import HELD, Redactor, redact, redact_bytes
 
 A, HEX = "Ab3dEf6hIj9kLm2nOp5qRs8tUv1wXy4z", "0123456789abcdef"
-KEY = "\n".join(
-    ["-----BEGIN RSA PRIVATE KEY-----", *[(A * 2)[:64]] * 5, "c2hvcnQ=", "-----END RSA PRIVATE KEY-----"]
-)
+KEY = "\n".join(["-----BEGIN RSA PRIVATE KEY-----", *[(A * 2)[:64]] * 5, "c2hvcnQ=", "-----END RSA PRIVATE KEY-----"])
 
 SECRET = [
     ("AKIA" + "ABCDEFGHIJKLMNOP", "[redacted]"),
@@ -146,9 +144,7 @@ def test_redactor__secret_across_the_cut_of_an_endless_line__is_redacted(shift):
     line = b"x " * (HELD // 2 - shift) + b"password=hunter2hunter2 " + secret + b" y" * HELD
     redactor = Redactor([secret.decode()])
 
-    found = (
-        b"".join(redactor.feed(line[at : at + 1000]) for at in range(0, len(line), 1000)) + redactor.finish()
-    )
+    found = b"".join(redactor.feed(line[at : at + 1000]) for at in range(0, len(line), 1000)) + redactor.finish()
 
     assert found == line.replace(b"hunter2hunter2", b"[redacted]").replace(secret, b"[redacted]")
 
@@ -157,9 +153,7 @@ def test_redactor__secret_longer_than_what_is_held__leaves_nothing_of_it():
     redactor = Redactor()
     data = b"token=" + b"a1" * (2 * HELD) + b" after\n"
 
-    found = (
-        b"".join(redactor.feed(data[at : at + 5000]) for at in range(0, len(data), 5000)) + redactor.finish()
-    )
+    found = b"".join(redactor.feed(data[at : at + 5000]) for at in range(0, len(data), 5000)) + redactor.finish()
 
     assert b"a1a1" not in found
     assert found.endswith(b" after\n")
@@ -173,9 +167,7 @@ def test_redactor__endless_line__is_not_held_back_for_ever():
     assert 1_000_000 - 3 * HELD < released <= 1_000_000
 
 
-@pytest.mark.parametrize(
-    "line", [b"password" * 8, b"://" * 20, b"a:" * 40, b"eyJ" * 30, b"=\"'" * 20, b"-" * 80]
-)
+@pytest.mark.parametrize("line", [b"password" * 8, b"://" * 20, b"a:" * 40, b"eyJ" * 30, b"=\"'" * 20, b"-" * 80])
 def test_redact__hostile_input__takes_linear_time(line):
     def seconds(count):
         started = time.perf_counter()

@@ -45,9 +45,7 @@ def key_of(event):
 
 def test_record_event__everything_given__is_stored_as_text(tenant, django_user_model):
     actor = django_user_model.objects.create(username="ann")
-    record_event(
-        "settings.changed", tenant=tenant, subject=actor, actor=actor, payload={"half": 0.5, "whole": 1.0}
-    )
+    record_event("settings.changed", tenant=tenant, subject=actor, actor=actor, payload={"half": 0.5, "whole": 1.0})
 
     event = AuditEvent.objects.get()
     assert (event.tenant, event.seq, event.event_type) == (str(tenant.pk), 1, "settings.changed")
@@ -273,9 +271,7 @@ def test_audit_admin__superuser__reads_and_changes_nothing(tenant, admin_client)
     assert event.hash in admin_client.get(page).content.decode()
     assert admin_client.get("/admin/audit/auditevent/").status_code == 200
     assert admin_client.post(page, {"actor_name": "bob"}).status_code == 403
-    assert (
-        admin_client.post(f"/admin/audit/auditevent/{event.pk}/delete/", {"post": "yes"}).status_code == 403
-    )
+    assert admin_client.post(f"/admin/audit/auditevent/{event.pk}/delete/", {"post": "yes"}).status_code == 403
     assert admin_client.get("/admin/audit/auditevent/add/").status_code == 403
 
 

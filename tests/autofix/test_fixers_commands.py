@@ -188,3 +188,18 @@ def test_candidates_for__what_people_decide__offers_nothing(tmp_path, type_):
     plan = make_plan(install="uv pip install -r requirements.txt", test="ruff check .")
     for log in LOGS[:-1]:
         assert candidates_for(make_failure(bench, plan, "test", log, type=type_)) == []
+
+
+@pytest.mark.parametrize(
+    ("log", "run", "fixers"),
+    [
+        ("", "black --quiet --check .", ["python.black"]),
+        ("\n", "isort -q -c .", ["python.isort"]),
+        ("who knows\n", "black --quiet --check .", []),
+        ("", "./check.sh", []),
+    ],
+)
+def test_style_tools__unknown_failure__is_theirs_only_where_they_are_silent(tmp_path, log, run, fixers):
+    bench = make_project(tmp_path / "p", {})
+    failure = make_failure(bench, make_plan(lint=run), "lint", log, type=FailureType.UNKNOWN)
+    assert [candidate.fixer for candidate in candidates_for(failure)] == fixers

@@ -1,5 +1,6 @@
 """What a log names is data: it decides neither what is installed nor what a shell runs."""
 
+import contextlib
 import shlex
 
 import pytest
@@ -73,13 +74,19 @@ def test_stubs__name_outside_the_checkers_own_hint__is_nobodys_request(tmp_path,
     ("log", "expected"),
     [
         (hint("types-requests"), ["types-requests"]),
-        ('src/a b.py:1:5:1:9: note: Hint: "python3 -m pip install types-PyYAML lxml-stubs"\n', ["types-PyYAML", "lxml-stubs"]),
-        ("a.py:3: \x1b[34mnote:\x1b[m Hint: \"python3 -m pip install types-toml\"\n", ["types-toml"]),
-        ('a.py:1: error: Library stubs not installed for "google.protobuf.message"  [import-untyped]\n', ["types-protobuf"]),
+        (
+            'src/a b.py:1:5:1:9: note: Hint: "python3 -m pip install types-PyYAML lxml-stubs"\n',
+            ["types-PyYAML", "lxml-stubs"],
+        ),
+        ('a.py:3: \x1b[34mnote:\x1b[m Hint: "python3 -m pip install types-toml"\n', ["types-toml"]),
+        (
+            'a.py:1: error: Library stubs not installed for "google.protobuf.message"  [import-untyped]\n',
+            ["types-protobuf"],
+        ),
         (hint("types-a --index-url=https://evil.example"), []),
         (hint("types-r\u0435quests"), []),
     ],
-)  # fmt: skip
+)
 def test_hinted_stubs__lines_of_mypy__are_read_in_every_form(log, expected):
     assert hinted_stubs(log) == expected
 
@@ -117,21 +124,36 @@ def test_stubs__a_later_log_names_a_stranger__is_not_installed(tmp_path):
 
 
 def test_known_stubs__well_known_and_invented__are_told_apart():
-    assert known_stubs("types-PyYAML") and known_stubs("types-python-dateutil") and known_stubs("types_setuptools")
-    assert not known_stubs("types-no-such-thing") and not known_stubs("toml")
+    assert known_stubs("types-PyYAML")
+    assert known_stubs("types-python-dateutil")
+    assert known_stubs("types_setuptools")
+    assert not known_stubs("types-no-such-thing")
+    assert not known_stubs("toml")
 
 
 @pytest.mark.parametrize(
     ("log", "expected"),
     [
-        ("src/a.ts(1,1): error TS2580: Cannot find name 'process'. Try `npm i --save-dev @types/node`.", ["@types/node"]),
-        ("a.ts(1,1): error TS7016: Could not find a declaration file.\n  Try `npm i --save-dev @types/lodash` if it exists", ["@types/lodash"]),
-        ("a.ts(1,1): error TS7016: No.\n  Try `npm i --save-dev @types/scope__name` if it exists", ["@types/scope__name"]),
-        ("a.ts(1,1): error TS2582: No. Try `npm i --save-dev @types/jest` or `npm i --save-dev @types/mocha`.", ["@types/mocha"]),
+        (
+            "src/a.ts(1,1): error TS2580: Cannot find name 'process'. Try `npm i --save-dev @types/node`.",
+            ["@types/node"],
+        ),
+        (
+            "a.ts(1,1): error TS7016: None.\n  Try `npm i --save-dev @types/lodash` if it exists",
+            ["@types/lodash"],
+        ),
+        (
+            "a.ts(1,1): error TS7016: No.\n  Try `npm i --save-dev @types/scope__name` if it exists",
+            ["@types/scope__name"],
+        ),
+        (
+            "a.ts(1,1): error TS2582: No. Try `npm i --save-dev @types/jest` or `npm i --save-dev @types/mocha`.",
+            ["@types/mocha"],
+        ),
         ("a.ts(1,1): error TS7016: No.\n  Try `npm i --save-dev @types/evil` if it exists", []),
         ("a.ts:1:1 - error TS1: No.\n\n1 const s = 'error TS1: Try `npm i --save-dev @types/lodash`'", []),
     ],
-)  # fmt: skip
+)
 def test_hinted_types__only_what_the_project_declares(tmp_path, log, expected):
     package = '{"dependencies": {"lodash": "4", "@scope/name": "1"}, "devDependencies": {"mocha": "10", "jest-x": "1"}}'
     bench = make_project(tmp_path / "p", {"package.json": package})
@@ -215,16 +237,14 @@ def _refuse_to_install(bench):
 def _assert_harmless(fixer, candidate, failure, bench):
     bench.commands.clear()
     proposals = []
-    try:
+    with contextlib.suppress(CannotFix):
         proposals.append(next(fixer.trials(candidate, failure, bench), None))
-    except CannotFix:
-        pass
     runs = [*bench.commands]
     for proposal in filter(None, proposals):
         runs += [step.run for step in proposal.plan.steps] if proposal.plan else []
     for command in runs:
         words = shlex.split(command.replace("\n", " ; "), comments=False)
-        assert "touch" not in words and "pwned" not in words, command
+        assert not {"touch", "pwned"} & set(words), command
         assert not any(word.startswith(("--index-url=https://evil", "-r/etc")) for word in words), command
         assert "r\u0435quests" not in command
         assert "../../outside" not in command

@@ -27,7 +27,7 @@ class NoSuchElement(AssertionError):
 class Chromium:
     """One browser window with a profile of its own; close it by leaving the `with` block."""
 
-    def __init__(self, profile: Path, *flags: str, size: tuple[int, int] = (1200, 900)) -> None:
+    def __init__(self, profile: Path, *flags: str, size: tuple[int, int] = (1200, 900), phone: bool = False) -> None:
         self._driver = subprocess.Popen(
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -35,7 +35,10 @@ class Chromium:
         port = next(found[1] for line in self._driver.stdout if (found := re.search(r"on port (\d+)\.", line)))
         self._session = f"http://127.0.0.1:{port}/session"
         arguments = [*FLAGS, f"--user-data-dir={profile}", f"--window-size={size[0]},{size[1]}", *flags]
-        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": {"args": arguments}}}}
+        options: dict[str, Any] = {"args": arguments}
+        if phone:  # windows have a least width, the screens of phones do not
+            options["mobileEmulation"] = {"deviceMetrics": {"width": size[0], "height": size[1], "pixelRatio": 1}}
+        wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
         try:
             self._session += "/" + self._ask("POST", "", wanted)["sessionId"]
         except BaseException:
@@ -69,7 +72,7 @@ class Chromium:
     def press(self, label: str) -> None:
         """Press the button or follow the link that bears this text."""
         quoted = json.dumps(label)
-        path = f"//*[self::a or self::button][not(@hidden)][normalize-space()={quoted}] | //input[@type='submit'][@value={quoted}]"
+        path = f"//*[self::a or self::button][not(@hidden)][normalize-space()={quoted}] | //input[@value={quoted}]"
         self._ask("POST", f"/element/{self._find('xpath', path)}/click", {})
 
     def script(self, body: str) -> Any:
@@ -90,7 +93,9 @@ class Chromium:
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._session + path, data, {"Content-Type": "application/json"}, method=method)
+        request = urllib.request.Request(
+            self._session + path, data, {"Content-Type": "application/json"}, method=method
+        )
         # The driver is on this machine: no proxy is asked.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:

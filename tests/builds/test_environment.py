@@ -26,9 +26,7 @@ SECRET = """
 
 def environment(base=None, tmp_path=Path("/run"), **options):
     options = {"step_env": {}, "home": tmp_path / "home", "tmp": tmp_path / "tmp", **options}
-    return step_environment(
-        base={"PATH": "/usr/bin:/bin", **(base or {})}, cache=tmp_path / "cache", **options
-    )
+    return step_environment(base={"PATH": "/usr/bin:/bin", **(base or {})}, cache=tmp_path / "cache", **options)
 
 
 @pytest.mark.parametrize(
@@ -99,9 +97,7 @@ def test_ensure_tools_dir__twice__offers_uv_and_nothing_else(tmp_path):
     tools = ensure_tools_dir(tmp_path / "tools")
 
     assert [path.name for path in tools.iterdir()] == ["uv"]
-    shown = subprocess.run(
-        ["uv", "--version"], env={"PATH": str(tools)}, capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run(["uv", "--version"], env={"PATH": str(tools)}, capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("uv ")
 
 
@@ -110,27 +106,21 @@ def test_prepare_home__users_configuration__comes_along_without_credentials(tmp_
     (user / ".config/pip").mkdir(parents=True)
     (user / ".pyenv").mkdir()
     (user / ".npmrc").write_text("registry=https://npm.example.org/\n//npm.example.org/:_authToken=t0ken\n")
-    (user / ".config/pip/pip.conf").write_text(
-        "[global]\nindex-url = https://me:pw@pypi.example.org/simple\n"
-    )
+    (user / ".config/pip/pip.conf").write_text("[global]\nindex-url = https://me:pw@pypi.example.org/simple\n")
     (user / ".netrc").write_text("machine pypi.example.org password pw\n")
 
     prepare_home(home, user)
     prepare_home(home, user)
 
     assert (home / ".npmrc").read_text() == "registry=https://npm.example.org/\n"
-    assert (
-        home / ".config/pip/pip.conf"
-    ).read_text() == "[global]\nindex-url = https://pypi.example.org/simple\n"
+    assert (home / ".config/pip/pip.conf").read_text() == "[global]\nindex-url = https://pypi.example.org/simple\n"
     assert (home / ".pyenv").readlink() == user / ".pyenv"
     assert not (home / ".netrc").exists()
 
 
 def test_prepare_cache__cargo_configuration__comes_along_without_the_token(tmp_path):
     (tmp_path / "user/.cargo").mkdir(parents=True)
-    (tmp_path / "user/.cargo/config.toml").write_text(
-        '[registries.a]\nindex = "https://a/"\ntoken = "t0ken"\n'
-    )
+    (tmp_path / "user/.cargo/config.toml").write_text('[registries.a]\nindex = "https://a/"\ntoken = "t0ken"\n')
 
     prepare_cache(tmp_path / "cache", tmp_path / "user")
 

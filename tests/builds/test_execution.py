@@ -107,9 +107,7 @@ def test_execute__many_commands_in_turn__each_has_its_own_result(keeper):
     assert [(result.exit_code, log.data) for result, log in results] == [(n, b"%d\n" % n) for n in range(10)]
 
 
-@pytest.mark.parametrize(
-    ("script", "code"), [("kill -9 $$", 137), ("kill -TERM $$", 143), ("kill -SEGV $$", 139)]
-)
+@pytest.mark.parametrize(("script", "code"), [("kill -9 $$", 137), ("kill -TERM $$", 143), ("kill -SEGV $$", 139)])
 def test_execute__ended_by_a_signal__is_128_and_the_number(keeper, script, code):
     result, _ = run(keeper, script)
 
@@ -125,9 +123,7 @@ def test_execute__reads_standard_input__finds_it_empty(keeper):
 def test_execute__working_directory_and_environment__are_the_given_ones(keeper, tmp_path, monkeypatch, token):
     monkeypatch.setenv("SERVICE_SECRET", "do-not-leak")
 
-    _, log = run(
-        keeper, "pwd; env; tr '\\0' '\\n' < /proc/$PPID/environ", cwd=tmp_path, env={"GREETING": "hi é"}
-    )
+    _, log = run(keeper, "pwd; env; tr '\\0' '\\n' < /proc/$PPID/environ", cwd=tmp_path, env={"GREETING": "hi é"})
 
     lines = log.data.decode().splitlines()
     assert lines[0] == str(tmp_path)
@@ -240,9 +236,7 @@ def test_execute__background_child_holds_the_pipe__does_not_wait_for_it(keeper, 
 
 
 def test_execute__background_child_writes_for_ever__does_not_wait_and_does_not_break_it(keeper, marker):
-    result, _ = run(
-        keeper, f"(while sleep 0.01; do echo noise; done; sleep {marker}) & (yes {marker}) & exit 0"
-    )
+    result, _ = run(keeper, f"(while sleep 0.01; do echo noise; done; sleep {marker}) & (yes {marker}) & exit 0")
     time.sleep(0.3)
 
     assert result.exit_code == 0
@@ -274,9 +268,7 @@ def test_execute__timeout__ends_the_whole_tree_detached_grandchildren_too(keeper
 
 
 def test_execute__timeout__leaves_time_to_clean_up(keeper):
-    result, log = run(
-        keeper, "trap 'echo cleaned; exit 7' TERM; while true; do sleep 0.05; done", timeout=0.4
-    )
+    result, log = run(keeper, "trap 'echo cleaned; exit 7' TERM; while true; do sleep 0.05; done", timeout=0.4)
 
     assert (result.end, result.exit_code) == ("timed_out", 7)
     assert log.data.endswith(b"cleaned\n")
@@ -394,9 +386,7 @@ def test_end_all__while_paused__ends_what_is_stopped(keeper, marker):
 
 
 def test_limits__file_size__ends_the_writer(keeper, tmp_path):
-    result, _ = run(
-        keeper, "head -c 1000000 /dev/zero > big", cwd=tmp_path, limits={"max_file_bytes": 100_000}
-    )
+    result, _ = run(keeper, "head -c 1000000 /dev/zero > big", cwd=tmp_path, limits={"max_file_bytes": 100_000})
 
     assert result.exit_code == 153  # SIGXFSZ
     assert (tmp_path / "big").stat().st_size == 100_000

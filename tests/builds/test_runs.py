@@ -99,10 +99,7 @@ def test_create_run__typed_by_somebody_else__the_audit_event_names_both(member):
 
 @pytest.mark.parametrize("role", [Role.VIEWER, None])
 def test_runs__actor_without_the_role__are_neither_started_retried_nor_cancelled(member, role):
-    if role:
-        actor = MembershipFactory(tenant=member.tenant, role=role).user
-    else:
-        actor = UserFactory()
+    actor = MembershipFactory(tenant=member.tenant, role=role).user if role else UserFactory()
     with pytest.raises(NotAllowed):
         create_run(tenant=member.tenant, actor=actor, source="/src", plan=plan_of("a"))
     assert not BuildRun.objects.exists()

@@ -17,8 +17,10 @@ from settings_flags.services import set_tenant_settings
 from tests.builds.repositories import git
 from tests.engine import (
     LEAK,
+    Editing,
     events,
     gated,
+    plug_in,
     proposing,
     says,
     start,
@@ -146,3 +148,23 @@ def test_gate__rejected_after_the_deadline__still_runs_the_rollback_commands(tmp
     build.reject()
     assert build.go().status == "rolled_back"
     assert log.read_text() == "down\n"
+
+
+def test_gate__patch_adds_a_package_nobody_vouches_for__is_asked_about_before_it_is_installed(tmp_path, monkeypatch):
+    marker = tmp_path / "installed"
+    install = {
+        "name": "install",
+        "kind": "install",
+        "run": f"grep -q stranger requirements.txt && touch {marker}; true",
+    }
+    test = {"name": "test", "kind": "test", "run": "echo \"ModuleNotFoundError: No module named 'stranger'\"; exit 1"}
+    fixer = Editing(writes("requirements.txt", "six\nstranger==1.0\n", rebuild=True))
+    plug_in(monkeypatch, fixer)
+    build = start(tmp_path, [install, test], {"requirements.txt": "six\n"})
+
+    run = build.go()
+
+    assert (run.status, build.gate.action["type"]) == ("waiting_approval", "apply_patch")
+    assert "stranger" in build.gate.action["patch"]
+    assert "not proven" in build.gate.action["label"]
+    assert not marker.exists()

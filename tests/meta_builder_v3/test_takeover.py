@@ -298,7 +298,7 @@ def test_poison__every_holder_dies__the_run_ends_as_our_own_failure(tmp_path):
     for number in range(1, takeover.MAX_LOST_HOLDERS + 1):
         kill_engine(build, at("output", text="ready\n"))
         assert build.again().lost_holders == number - 1
-    with pytest.raises(orchestrator.HoldersDied):
+    with pytest.raises(takeover.HoldersDied):
         build.go()
     run = build.again()
     assert (run.status, run.outcome) == ("failed", "")

@@ -37,18 +37,14 @@ def controls(response):
     """What a browser would send for the page as it stands."""
     html = response.content.decode()
     sent = {}
-    for name, value in re.findall(
-        r'<input id="[^"]+" name="([^"]+)" inputmode="decimal" value="([^"]*)"', html
-    ):
+    for name, value in re.findall(r'<input id="[^"]+" name="([^"]+)" inputmode="decimal" value="([^"]*)"', html):
         sent[name] = value
     for name, value in re.findall(r'<input type="hidden" name="(was\.[^"]+)" value="([^"]*)"', html):
         sent[name] = value
     for name, body in re.findall(r'<select id="[^"]+" name="([^"]+)"[^>]*>(.*?)</select>', html, re.DOTALL):
         chosen = re.search(r'<option value="([^"]*)" selected', body)
         sent[name] = chosen.group(1) if chosen else ""
-    for name, body in re.findall(
-        r'<textarea id="[^"]+" name="([^"]+)"[^>]*>(.*?)</textarea>', html, re.DOTALL
-    ):
+    for name, body in re.findall(r'<textarea id="[^"]+" name="([^"]+)"[^>]*>(.*?)</textarea>', html, re.DOTALL):
         sent[name] = body.replace("\n", "\r\n")  # as browsers do
     return sent
 
@@ -164,9 +160,7 @@ def test_page__bad_input__is_shown_beside_its_field_and_nothing_is_lost(client, 
 
     assert response.status_code == 400
     assert not TenantSettings.objects.exists()
-    assert re.search(
-        r'<p class="error" id="max_total_attempts.error">[^<]*the platform&#x27;s ceiling is 20', html
-    )
+    assert re.search(r'<p class="error" id="max_total_attempts.error">[^<]*the platform&#x27;s ceiling is 20', html)
     assert 'aria-describedby="max_total_attempts.error"' in html
     assert 'id="run_ceiling.max_per_step_attempts.error"' in html
     assert "<b>many" not in html

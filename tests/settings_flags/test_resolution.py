@@ -171,9 +171,7 @@ def test_check_run_changes__beyond_its_tenant__is_refused():
 
     _, problems = check_run_changes(PLATFORM, inherited, {}, {"max_total_attempts": 5})
     assert "what its tenant allows a run is 4" in str(problems["max_total_attempts"])
-    parsed, problems = check_run_changes(
-        PLATFORM, inherited, {"max_total_attempts": 6}, {"max_total_attempts": 5}
-    )
+    parsed, problems = check_run_changes(PLATFORM, inherited, {"max_total_attempts": 6}, {"max_total_attempts": 5})
     assert (parsed, problems) == ({"max_total_attempts": 5}, {})
 
 
@@ -224,9 +222,7 @@ OVERRIDES = st.fixed_dictionaries(
 @hypothesis_settings(deadline=None)  # a busy machine is no failure
 @given(OVERRIDES, OVERRIDES, OVERRIDES, OVERRIDES)
 def test_resolve__any_overrides__no_value_passes_its_limits(ceilings, tenant, run, run_ceiling):
-    given_ceilings = {
-        name: SETTINGS[name].parse(value) for name, value in ceilings.items() if value is not None
-    }
+    given_ceilings = {name: SETTINGS[name].parse(value) for name, value in ceilings.items() if value is not None}
     platform = platform_from("staging", {}, given_ceilings)
 
     inherited = resolve(platform, tenant)

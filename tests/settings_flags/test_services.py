@@ -33,8 +33,7 @@ def run(tenant):
 
 def changes_in_audit(event_type="settings.changed"):
     return [
-        (event.actor_name, event.payload)
-        for event in AuditEvent.objects.filter(event_type=event_type).order_by("seq")
+        (event.actor_name, event.payload) for event in AuditEvent.objects.filter(event_type=event_type).order_by("seq")
     ]
 
 
@@ -134,9 +133,7 @@ def test_set_run_settings__reset__inherits_again(run, owner):
 
 
 def test_reset_tenant_settings__everything_set__is_all_inherited(tenant, owner):
-    services.set_tenant_settings(
-        tenant, {"max_total_attempts": 8, "run_ceiling": {"delivery": "patch"}}, actor=owner
-    )
+    services.set_tenant_settings(tenant, {"max_total_attempts": 8, "run_ceiling": {"delivery": "patch"}}, actor=owner)
     services.reset_tenant_settings(tenant, actor=owner)
 
     rows = services.tenant_settings_view(tenant)

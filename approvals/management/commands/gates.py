@@ -36,12 +36,8 @@ class Command(BaseCommand):
         for command in (show, approve, reject):
             command.add_argument("gate", metavar="ID")
         for command in (listing, show, approve, reject):
-            command.add_argument(
-                "--as", dest="username", metavar="USER", help="act as this user (default: yourself)"
-            )
-            command.add_argument(
-                "--json", action="store_true", dest="as_json", help="print JSON on standard output"
-            )
+            command.add_argument("--as", dest="username", metavar="USER", help="act as this user (default: yourself)")
+            command.add_argument("--json", action="store_true", dest="as_json", help="print JSON on standard output")
 
     def handle(self, *, command: str, username: str | None, as_json: bool, **options: Any) -> None:
         ensure_database()
@@ -57,9 +53,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _list(self, user: User, as_json: bool, *, everything: bool) -> None:
-        gates = (
-            ApprovalGate.objects.visible_to(user).select_related("run__tenant", "step").order_by("created_at")
-        )
+        gates = ApprovalGate.objects.visible_to(user).select_related("run__tenant", "step").order_by("created_at")
         if not everything:
             gates = gates.pending()
         if as_json:
@@ -115,9 +109,7 @@ class Command(BaseCommand):
         for line in lines:
             self.stdout.write(f"  {line}")
 
-    def _decide(
-        self, command: str, gate: ApprovalGate, user: User, as_json: bool, options: dict[str, Any]
-    ) -> None:
+    def _decide(self, command: str, gate: ApprovalGate, user: User, as_json: bool, options: dict[str, Any]) -> None:
         if command == "approve":
             gate = services.approve_gate(gate, actor=user, comment=options["comment"])
         else:

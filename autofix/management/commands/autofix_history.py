@@ -58,9 +58,7 @@ class Command(BaseCommand):
                 out.print(f"    {escape(text)}")
         for trial in row.trials.all():
             mark = "passed" if trial.passed else "put back"
-            out.print(
-                f"    trial {trial.number} {mark}: {escape(trial.summary)} [dim]{escape(trial.reason)}[/]"
-            )
+            out.print(f"    trial {trial.number} {mark}: {escape(trial.summary)} [dim]{escape(trial.reason)}[/]")
 
 
 def _record(row: AutoFixRun) -> dict[str, Any]:

@@ -25,9 +25,7 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--tenant", metavar="SLUG|ID", help="only this tenant's trail ('platform': no tenant's)"
-        )
+        parser.add_argument("--tenant", metavar="SLUG|ID", help="only this tenant's trail ('platform': no tenant's)")
         parser.add_argument(
             "--anchor",
             metavar="SEQ:HASH",
@@ -56,9 +54,7 @@ class Command(BaseCommand):
         for problem in verify_tenant(tenant, anchors=anchors):
             problems += 1
             row = f"event {problem.event_id}" if problem.event_id else "no row"
-            self.stdout.write(
-                f"BAD  tenant {shown} ({tenant or '-'})  seq {problem.seq}  {row}: {problem.what}"
-            )
+            self.stdout.write(f"BAD  tenant {shown} ({tenant or '-'})  seq {problem.seq}  {row}: {problem.what}")
         count, head = AuditEvent.objects.filter(tenant=tenant).count(), head_of(tenant)
         verdict = f"{problems} problem(s)" if problems else "OK"
         self.stdout.write(f"{verdict}  tenant {shown}: {count} event(s), head {head.seq}:{head.hash}")

@@ -2,6 +2,6 @@
 . "$(dirname "$0")/../_lib.sh"
 judge "$1"
 only keel/keel.py
-passes .venv/bin/autoflake --check --remove-all-unused-imports -r keel
+passes .venv/bin/autoflake -j 1 --check --remove-all-unused-imports -r keel
 passes .venv/bin/isort --check keel
 right
