@@ -157,9 +157,9 @@ class ApprovalGateAdmin(MembersAdmin):
         try:
             decided = decide()
         except MetabuilderError as error:
-            self.message_user(request, f"{gate.title}: {error}", messages.WARNING)
+            self.message_user(request, f"“{gate.title}” was not decided: {error}", messages.WARNING)
             return
-        self.message_user(request, f"{gate.title}: {decided.status}", messages.SUCCESS)
+        self.message_user(request, f"“{gate.title}” is {decided.status}.", messages.SUCCESS)
         if not worker_alive():
             self.message_user(request, "No worker is alive; the run goes on when one starts.", messages.WARNING)
 

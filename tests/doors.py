@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import urlsplit, urlunsplit
 
 from django.db import connection
 
@@ -82,12 +82,11 @@ def worker(settings, directory):
 
 
 def _database_url() -> str:
-    database = connection.settings_dict
+    """The address of the test's database, beside the one that the suite was given."""
+    name = connection.settings_dict["NAME"]
     if connection.vendor == "sqlite":
-        return f"sqlite:///{database['NAME']}"
-    login = ":".join(quote(database[key]) for key in ("USER", "PASSWORD") if database[key])
-    host, port = quote(database["HOST"] or ""), f"&port={database['PORT']}" if database["PORT"] else ""
-    return f"postgres://{login}@/{database['NAME']}?host={host}{port}"
+        return f"sqlite:///{name}"
+    return urlunsplit(urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}"))
 
 
 def reaches(build, status, directory, *, seconds=60) -> BuildRun:

@@ -215,7 +215,10 @@ def test_stubs__hint_of_mypy__goes_where_mypy_is_declared(tmp_path):
     files = {"requirements.txt": "six\n", "qa/requirements.txt": "mypy>=1\nruff\n"}
     bench = make_project(tmp_path / "p", files)
     plan = make_plan(install="uv pip install -r requirements.txt -r qa/requirements.txt", types="mypy .")
-    log = 'a.py:1: error: Library stubs not installed for "yaml"\na.py:1: note: Hint: "python3 -m pip install types-PyYAML"\n'
+    log = (
+        'a.py:1: error: Library stubs not installed for "yaml"\n'
+        'a.py:1: note: Hint: "python3 -m pip install types-PyYAML"\n'
+    )
     failure = make_failure(bench, plan, "types", log, type=FailureType.TYPECHECK)
     (candidate,) = StubsFixer().candidates(failure)
     proposal = next(StubsFixer().trials(candidate, failure, bench))
