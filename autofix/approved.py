@@ -14,7 +14,8 @@ from autofix import budgets, ending, escalation
 from autofix.decision import Candidate, Decision, Strategy
 from autofix.fixers.base import Proposal
 from autofix.models import AutoFixRun
-from autofix.proving import CandidateWork, Proof, findings_text
+from autofix.proofs import Proof, findings_text
+from autofix.proving import CandidateWork
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
 from metabuilder.audit.chain import storable

@@ -14,7 +14,7 @@ from autofix import budgets, escalation
 from autofix.decision import Decision, Strategy
 from autofix.failures import FailureSignal
 from autofix.models import AutoFixRun
-from autofix.proving import before, is_set_up
+from autofix.proofs import before, is_set_up
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
 from metabuilder.builds.environments import Environments

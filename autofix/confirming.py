@@ -12,7 +12,7 @@ from django.db.models import Max, QuerySet
 from autofix import budgets
 from autofix.blame import passes_without_fixes
 from autofix.fixers.installs import installs
-from autofix.proving import is_set_up
+from autofix.proofs import is_set_up
 from autofix.session import RunSession
 from metabuilder.builds.environments import Environments
 from metabuilder.builds.models import BuildStep, StepExecution

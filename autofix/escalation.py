@@ -14,7 +14,7 @@ from autofix import budgets
 from autofix.decision import Candidate, Decision, Strategy
 from autofix.failures import FailureSignal, FailureType
 from autofix.models import AutoFixRun
-from autofix.proving import SHOWN_DIFF_BYTES, Proof, findings_text, verdict_record
+from autofix.proofs import SHOWN_DIFF_BYTES, Proof, findings_text, verdict_record
 from autofix.session import RunSession
 from autofix.states import AttemptOutcome
 from metabuilder.audit.chain import storable

@@ -21,7 +21,8 @@ from autofix.decision import Candidate, Decision, Strategy, decide
 from autofix.failures import FailureSignal, FailureType
 from autofix.fixers.base import Failure
 from autofix.models import AutoFixRun
-from autofix.proving import CandidateWork, Proof
+from autofix.proofs import Proof
+from autofix.proving import CandidateWork
 from autofix.ranking import rank
 from autofix.replans import adopt_plan
 from autofix.session import RunSession

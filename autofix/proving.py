@@ -18,9 +18,19 @@ from django.db.models import Max
 from autofix import guard
 from autofix.bench import SessionBench
 from autofix.decision import Candidate
-from autofix.failures import FailureSignal, FailureType
+from autofix.failures import FailureType
 from autofix.fixers.base import CannotFix, Failure, Fixer, Proposal, TrialResult, Trials
 from autofix.models import AutoFixRun, FixTrial
+from autofix.proofs import (
+    SHOWN_DIFF_BYTES,
+    Proof,
+    before,
+    findings_text,
+    further_on,
+    is_check,
+    is_set_up,
+    verdict_record,
+)
 from autofix.session import RunSession, StepResult, Stopped
 from autofix.signals_of import signal_of
 from metabuilder.audit.chain import storable
@@ -29,55 +39,20 @@ from metabuilder.builds.changes import FileChange
 from metabuilder.builds.environments import Aside, Environments
 from metabuilder.builds.errors import LeaseLost, MetabuilderError
 from metabuilder.builds.models import BuildStep
-from metabuilder.builds.plans import Effects, Plan, StepKind, StepSpec
+from metabuilder.builds.plans import Effects, Plan, StepSpec
 from metabuilder.builds.states import Purpose, StepStatus
 from metabuilder.builds.workspace_errors import CandidateDoesNotApply
 
 if TYPE_CHECKING:
-    from metabuilder.builds.candidates import CandidateDiff, FrozenCandidate, TrialMark
+    from metabuilder.builds.candidates import FrozenCandidate, TrialMark
 
 logger = logging.getLogger("autofix")
 
-SHOWN_DIFF_BYTES = 64 * 1024
-SET_UP_KINDS = frozenset({StepKind.SETUP, StepKind.INSTALL})
 # A type whose failures come and go is only healed by a fix that passes twice.
 PROVEN_TWICE = frozenset({FailureType.TEST_ASSERT, FailureType.UNKNOWN, FailureType.TRANSIENT})
 # Guard rules that a proof itself would break: installing a package runs its code.
 RUNS_STRANGERS = frozenset({"unvouched-package", "foreign-source"})
 FORMATTING_LIMITS = guard.GuardLimits(max_files=500, max_changed_lines=50_000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """A proposal as it was tried. `level` is the highest rung reached; `frozen` its content, if it changed files."""
-
-    proposal: Proposal
-    diff: CandidateDiff
-    frozen: FrozenCandidate | None
-    verdict: guard.Verdict
-    level: int = 0
-    reason: str = ""
-    moved_on: FailureSignal | None = None  # the proof failed differently, further on
-    signal: FailureSignal | None = None
-    failed_step: str | None = None
-    log: str = ""
-    executions: tuple[Any, ...] = ()  # primary keys of the executions that are its proof
-    unproven: bool = False  # people are asked before it is run at all
-    prepared: tuple[str, ...] = ()  # names of the steps that ran before the failed one
-
-    @property
-    def passed(self) -> bool:
-        return self.level >= 3
-
-    @property
-    def progressed(self) -> bool:
-        return self.passed or self.moved_on is not None
-
-    def told(self) -> TrialResult:
-        """What its fixer learns of it: what only moves the failure on has not passed."""
-        return TrialResult(
-            passed=self.passed, reason=self.reason, signal=self.signal, step=self.failed_step, log=self.log
-        )
 
 
 def _next(trials: Trials, result: TrialResult | None = None) -> Proposal:
@@ -343,14 +318,14 @@ class CandidateWork:
         return [
             spec
             for spec in earlier
-            if (rebuild and is_set_up(spec)) or (old.get(spec.name) != spec and not _is_check(spec))
+            if (rebuild and is_set_up(spec)) or (old.get(spec.name) != spec and not is_check(spec))
         ]
 
     def _broken_check(self, plan: Plan, done: list[Any]) -> tuple[StepSpec, StepResult] | None:
         """Run the earlier checks that were green; return the first that fails now."""
         green = set(self.session.run.steps.filter(status=StepStatus.SUCCEEDED).values_list("name", flat=True))
         for spec in before(plan, self.failure.step.name):
-            if _is_check(spec) and spec.name in green:
+            if is_check(spec) and spec.name in green:
                 result = self._run(spec, Purpose.PROOF, done)
                 if not result.passed:
                     return spec, result
@@ -390,46 +365,3 @@ class CandidateWork:
             log=result.log.text(max_bytes=1 << 20),
             executions=executions,
         )
-
-
-# What a step gets through before it can fail as this type: a tool, then the program, then its tests.
-_STAGE = {FailureType.INFRA: 0, FailureType.RUNTIME: 1, FailureType.TEST_ASSERT: 2}
-
-
-def further_on(before: FailureSignal, after: FailureSignal) -> bool:
-    """Whether `after` can only be seen once what caused `before` is mended. Different alone is not further."""
-    if before.type not in _STAGE or after.type not in _STAGE:
-        return False
-    return _STAGE[after.type] > _STAGE[before.type] and after.fingerprint != before.fingerprint
-
-
-def before(plan: Plan, name: str) -> list[StepSpec]:
-    earlier = []
-    for spec in plan.order():
-        if spec.name == name:
-            break
-        earlier.append(spec)
-    return earlier
-
-
-def is_set_up(spec: StepSpec) -> bool:
-    """Whether the step builds environments, and may do so again."""
-    return spec.kind in SET_UP_KINDS and spec.effects is not Effects.EXTERNAL
-
-
-def _is_check(spec: StepSpec) -> bool:
-    return spec.effects is Effects.NONE
-
-
-def findings_text(verdict: guard.Verdict) -> str:
-    return "; ".join(f"{f.rule} in {f.path}: {f.message}" for f in verdict.findings[:5])
-
-
-def verdict_record(verdict: guard.Verdict) -> dict[str, Any]:
-    return {
-        "action": verdict.action,
-        "findings": [
-            {"rule": f.rule, "path": f.path, "line": f.line, "message": f.message, "action": f.action}
-            for f in verdict.findings[:50]
-        ],
-    }
