@@ -73,11 +73,11 @@ def test_step_environment__step_env__wins():
 
 
 def test_step_environment__home_and_caches__belong_to_run_and_tenant(tmp_path):
-    found = environment({"HOME": "/root", "UV_CACHE_DIR": "/elsewhere"}, tmp_path)
+    found = environment({"HOME": "/home/ci", "UV_CACHE_DIR": "/elsewhere"}, tmp_path)
 
     assert (found["HOME"], found["TMPDIR"]) == (str(tmp_path / "home"), str(tmp_path / "tmp"))
     assert found["UV_CACHE_DIR"] == str(tmp_path / "cache/uv")
-    assert found["RUSTUP_HOME"] == "/root/.rustup"
+    assert found["RUSTUP_HOME"] == "/home/ci/.rustup"
     assert found["UV_LINK_MODE"] == "copy"
 
 

@@ -56,7 +56,7 @@ REAL_LINES = [
     (T.INFRA, "job", "##[error]The hosted runner lost communication with the server. Anything in your workflow that terminates the runner process can cause this."),
     (T.INFRA, "ios", 'error: No signing certificate "iOS Distribution" found'),
     (T.INFRA, "play", 'fatal: [web1]: UNREACHABLE! => {"changed": false, "msg": "Failed to connect to the host via ssh: connect timed out", "unreachable": true}'),
-    (T.INFRA, "e2e", "browserType.launch: Executable doesn't exist at /root/.cache/ms-playwright/chromium-1091/chrome-linux/chrome"),
+    (T.INFRA, "e2e", "browserType.launch: Executable doesn't exist at /home/runner/.cache/ms-playwright/chromium-1091/chrome-linux/chrome"),
     (T.INFRA, "test", "/usr/bin/python3: No module named pytest"),
     (T.INFRA, "pg", "Error: pg_config executable not found."),
     (T.INFRA, "lint", "error: Failed to spawn: ruff\n  cause: No such file or directory (os error 2)"),
