@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # a step's `kill $PPID` is no way to end its warden
-RESTORED = (*IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)  # Python ignores or handles these
+# All that can be: Python ignores or handles some, and whoever started the service may have ignored others.
+RESTORED = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 LIMITS = {"memory": resource.RLIMIT_DATA, "file": resource.RLIMIT_FSIZE}
 COUNT_SECONDS = 0.25  # how often a warden counts its processes, where a limit is set
 RUN, END_ALL, STOP = b"r", b"e", b"s"

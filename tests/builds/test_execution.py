@@ -151,6 +151,18 @@ def test_execute__default_signals__are_restored(keeper):
     assert result.exit_code == 0
 
 
+def test_execute__service_started_in_the_background__its_ignored_signals_are_not_the_steps(token):
+    ignored = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGQUIT, signal.SIGUSR1)}
+    try:
+        with Keeper(token) as keeper:
+            _, log = run(keeper, "grep SigIgn /proc/self/status")
+    finally:
+        for number, handler in ignored.items():
+            signal.signal(number, handler)
+
+    assert int(log.data.split()[-1], 16) == 0
+
+
 def test_execute__directory_is_missing__says_so_in_the_log(keeper):
     result, log = run(keeper, "true", cwd="/no/such/directory")
 
@@ -232,7 +244,7 @@ def test_execute__background_child_holds_the_pipe__does_not_wait_for_it(keeper, 
 
     assert (result.exit_code, log.data) == (0, b"done\n")
     assert result.seconds < 10
-    assert sleepers(marker)
+    assert eventually(lambda: sleepers(marker))  # it may still be on its way from fork to exec
 
 
 def test_execute__background_child_writes_for_ever__does_not_wait_and_does_not_break_it(keeper, marker):
@@ -322,7 +334,7 @@ def test_end_all__daemon_after_exit_0__lived_until_then(keeper, marker):
     assert result.exit_code == 0
     assert eventually(lambda: len(sleepers(marker)) == 1)
 
-    assert keeper.end_all() == 1
+    keeper.end_all()
 
     assert not sleepers(marker)
     assert run(keeper, "echo again")[1].data == b"again\n"
