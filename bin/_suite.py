@@ -6,6 +6,7 @@ usage: _suite.py [--postgresql] [--summary FILE] [pytest arguments]
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,11 @@ from types import FrameType
 from urllib.parse import quote
 
 ROOT = Path(__file__).resolve().parent.parent
-FAST_LANE = ["-n", "2", "-m", "not acceptance and not crash and not browser and not benchmark"]
+FAST_LANE = ["-m", "not acceptance and not crash and not browser and not benchmark"]
+IN_PARALLEL = ["-n", "2"]
+# What failed beside other tests is run once more alone: a wrong result stays wrong, a starved process does not.
+AGAIN = ["--last-failed", "--last-failed-no-failures", "none"]
+MAY_BE_STARVED = 5  # so many failures at most; more of them are no accident
 
 
 @contextmanager
@@ -46,8 +51,24 @@ def postgresql() -> Iterator[str]:
             server.cleanup()
 
 
-def pytest(arguments: list[str], environment: dict[str, str], summary: Path | None) -> int:
-    """Run pytest in a process group of its own, showing what it prints, and return its exit status."""
+def suite(arguments: list[str], environment: dict[str, str], summary: Path | None) -> int:
+    """Run the suite; where a few tests fail, run these again alone and say so. Return the exit status."""
+    with tempfile.TemporaryDirectory(prefix="mb-cache-") as cache:
+        own_cache = ["-o", f"cache_dir={cache}"]
+        status, closing = pytest([*own_cache, *IN_PARALLEL, *arguments], environment)
+        failed = re.match(r"=* ?(\d+) failed", closing)
+        if status == 1 and failed and int(failed[1]) <= MAY_BE_STARVED and "error" not in closing:
+            sys.stdout.write(f"bin/test: {failed[1]} failed beside other tests; running them again alone\n")
+            sys.stdout.flush()
+            status, again = pytest([*own_cache, *AGAIN, *arguments], environment)
+            closing = f"{closing.strip('= ')}; those again, alone: {again.strip('= ')}"
+    if summary:
+        summary.write_text(closing.strip("= ") + "\n")
+    return status
+
+
+def pytest(arguments: list[str], environment: dict[str, str]) -> tuple[int, str]:
+    """Run pytest in a process group of its own, showing what it prints; return its status and closing line."""
     color = ["--color=yes"] if sys.stdout.isatty() else []
     command = [sys.executable, "-m", "pytest", *color, *FAST_LANE, *arguments]
     child = subprocess.Popen(
@@ -72,9 +93,7 @@ def pytest(arguments: list[str], environment: dict[str, str], summary: Path | No
         sys.stdout.flush()
         last = line.strip() or last
     status = child.wait()
-    if summary:
-        summary.write_text(last.strip("= ") + "\n")
-    return status if status >= 0 else 128 - status
+    return (status if status >= 0 else 128 - status), last
 
 
 def main(arguments: list[str]) -> int:
@@ -85,9 +104,9 @@ def main(arguments: list[str]) -> int:
         summary, arguments = Path(arguments[1]), arguments[2:]
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     if not on_postgresql:
-        return pytest(arguments, environment, summary)
+        return suite(arguments, environment, summary)
     with postgresql() as url:
-        return pytest(arguments, environment | {"DATABASE_URL": url}, summary)
+        return suite(arguments, environment | {"DATABASE_URL": url}, summary)
 
 
 if __name__ == "__main__":
