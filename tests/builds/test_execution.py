@@ -509,7 +509,7 @@ def test_end_leftovers__takeover_while_the_old_tree_lives__ends_it(engine, marke
     process, identity = engine
     os.kill(process.pid, signal.SIGSTOP)  # it hangs: nothing ends by itself
 
-    assert end_leftovers(identity.to_json(), token) >= 3
+    assert end_leftovers(identity.to_json(), token)  # how many it counts varies: a group's kill may come first
 
     assert [pid for pid in sleepers(marker) if pid != process.pid] == []
     assert not identity.is_alive()
